@@ -1,0 +1,105 @@
+"""Every error that Tradeul raises on purpose, as one small tree.
+
+    TradeulError
+    +-- SettingsError          a setting is wrong, or settings contradict each other
+    +-- StartError             the program cannot start here (port, folder, second instance)
+    +-- CalendarError          a date that is no session, or outside the calendar's years
+    +-- ProviderError          the vendor did not give what was asked; knows if asking again helps
+    |   +-- MalformedResponse  a body of a wrong form: names endpoint and position
+    |   +-- Unauthorized       401: final for the run
+    |   +-- NotEntitled        403: final for that dataset
+    |   +-- RateLimited        429: carries how long to wait, if the vendor said so
+    |   +-- VendorUnavailable  5xx, time-outs, connections refused or cut
+    +-- StoreError             the lake or the catalog
+    |   +-- CorruptPartition   a lake file that cannot be read: names it
+    +-- IncompleteData         what landed is less than what was expected: names what is missing
+    +-- ListError              a list's definition is wrong: names the list and the place
+    +-- SequenceGap            a delta does not follow what the client holds
+
+A message tells a person what happened, with which input, and what to do.
+Foreign errors become one of these at the border, chained with ``from``.
+"""
+
+from collections.abc import Sequence
+
+
+class TradeulError(Exception):
+    """The root; its message is shown to people as it is."""
+
+
+class SettingsError(TradeulError):
+    """A setting is wrong, or two contradict each other."""
+
+
+class StartError(TradeulError):
+    """The program cannot start here."""
+
+
+class CalendarError(TradeulError):
+    """A date that is no session, or outside the calendar's years."""
+
+
+class ProviderError(TradeulError):
+    """The vendor did not give what was asked."""
+
+    retryable = False
+
+
+class MalformedResponse(ProviderError):
+    """A body of a wrong form. Asking again may help: truncation is the usual cause."""
+
+    retryable = True
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"{endpoint}: the answer could not be read: {reason}")
+        self.endpoint = endpoint
+
+
+class Unauthorized(ProviderError):
+    """401: the key is wrong; final for the run."""
+
+
+class NotEntitled(ProviderError):
+    """403: the plan does not include this; final for that dataset."""
+
+
+class RateLimited(ProviderError):
+    """429: too many requests."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class VendorUnavailable(ProviderError):
+    """5xx, a time-out, a connection refused or cut."""
+
+    retryable = True
+
+
+class StoreError(TradeulError):
+    """The lake or the catalog could not do what was asked."""
+
+
+class CorruptPartition(StoreError):
+    """A lake file that cannot be read."""
+
+
+class IncompleteData(TradeulError):
+    """What landed is less than what was expected."""
+
+    def __init__(self, message: str, *, expected: int, got: int, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.got = got
+        self.missing = tuple(missing)
+
+
+class ListError(TradeulError):
+    """A list's definition is wrong."""
+
+
+class SequenceGap(TradeulError):
+    """A delta does not follow what the client holds; it must ask for a snapshot."""

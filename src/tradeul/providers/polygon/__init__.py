@@ -1,0 +1,1 @@
+"""Massive, Polygon.io until October 2025."""

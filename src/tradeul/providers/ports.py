@@ -1,0 +1,64 @@
+"""What the services ask of a market data vendor; `polygon/` answers it. No implementation here."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Protocol
+
+import msgspec
+
+from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
+from tradeul.records.tickers import Split, Ticker
+
+
+class Closure(msgspec.Struct, frozen=True):
+    """An announced closure or early close of the exchange."""
+
+    session: date
+    closed: bool  # False: early close
+    close_at_ms: int | None = None
+
+
+class FlatFile(msgspec.Struct, frozen=True):
+    """One session's minute bars of the whole market, as the vendor stores them: gzipped CSV."""
+
+    session: date
+    etag: str
+    data: bytes
+
+
+class MarketData(Protocol):
+    """REST. Every method raises `ProviderError`s; an empty answer is an empty list, a broken one never is."""
+
+    async def tickers(self) -> list[Ticker]: ...
+
+    async def splits(self, since: date, until: date) -> list[Split]:
+        """Splits with since <= session <= until."""
+        ...
+
+    async def grouped_daily(self, session: date) -> list[DailyBar]:
+        """The whole market's unadjusted daily bars, in one call. A session without data is an empty list."""
+        ...
+
+    async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
+        """Unadjusted bars of ``minutes`` minutes, both dates included, oldest first."""
+        ...
+
+    async def market_snapshot(self) -> list[TickerSnapshot]: ...
+
+    async def closures(self) -> list[Closure]: ...
+
+
+class MinuteFiles(Protocol):
+    """The vendor's store of daily files."""
+
+    async def minute_file(self, session: date) -> FlatFile | None:
+        """The session's file, or None while it does not exist."""
+        ...
+
+
+class MarketStream(Protocol):
+    """The live stream: connects, authenticates, subscribes, and reconnects by itself."""
+
+    def batches(self) -> AsyncIterator[StreamBatch]:
+        """What arrives, in order. After a reconnect the first batch has ``resubscribed`` set."""
+        ...

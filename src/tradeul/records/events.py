@@ -1,0 +1,33 @@
+"""What services tell each other besides frames."""
+
+from datetime import date
+
+import msgspec
+
+
+class FeedStatus(msgspec.Struct, frozen=True):
+    """The live feed's health, published by live once a second."""
+
+    session: date
+    phase: str
+    mode: str  # LIVE, DELAYED, END_OF_DAY, SIMULATED
+    feed_age_ms: int | None  # market time now - end of the newest bar; None before the first
+    feed_lag_p99_ms: int | None  # arrival - bar end, over the last minute
+    stale: bool
+    messages: int  # since start
+    symbols: int
+
+
+class BaselinesChanged(msgspec.Struct, frozen=True):
+    """A new ``baselines:{session}`` blob stands."""
+
+    session: date
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a maintenance step is; for people."""
+
+    task: str
+    done: int
+    total: int
+    detail: str = ""

@@ -1,0 +1,29 @@
+"""What is listed, and splits."""
+
+from datetime import date
+
+import msgspec
+
+
+class Ticker(msgspec.Struct, frozen=True, gc=False):
+    """One listed issue. ``kind`` is the vendor's class code: CS, ADRC, ETF, WARRANT, UNIT, RIGHT, PFD ..."""
+
+    symbol: str
+    name: str | None = None
+    kind: str | None = None
+    exchange: str | None = None  # MIC, as XNAS
+    cik: str | None = None
+    list_date: date | None = None
+
+
+class Split(msgspec.Struct, frozen=True, gc=False):
+    """``split_to`` new shares for ``split_from`` old ones, effective from the pre-market of ``session``.
+
+    A 1:8 reverse split has split_from=8, split_to=1. Earlier prices are
+    multiplied by split_from/split_to, earlier volumes divided by it.
+    """
+
+    symbol: str
+    session: date
+    split_from: float
+    split_to: float

@@ -1,0 +1,71 @@
+"""The settings: environment variables (and the arguments that stand for them), checked once at the start.
+
+Every name is in README's table; `tests/test_settings.py` holds the two together.
+Services get what they need as arguments, never this object.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tradeul.errors import SettingsError
+
+
+def _default_state() -> Path:
+    import os
+    import sys
+
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "tradeul"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "tradeul"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TRADEUL_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    vendor_key: str | None = Field(None, validation_alias=AliasChoices("MASSIVE_API_KEY", "POLYGON_API_KEY"))
+    state: Path = Field(default_factory=_default_state)
+
+    host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=0, le=65535)
+    gateway_port: int = Field(9000, ge=0, le=65535)
+    simulator_port: int = Field(8090, ge=0, le=65535)
+
+    redis_url: str | None = None
+    vendor_rest: str | None = None
+    vendor_stream: str | None = None
+    vendor_files: str | None = None
+    vendor_files_key: str | None = None
+    vendor_files_secret: str | None = None
+
+    requests_per_minute: int = Field(6000, gt=0)
+    concurrency: int = Field(10, gt=0)
+    daily_sessions: int = Field(260, ge=1)
+    slot_sessions: int = Field(30, ge=1)
+    rvol_sessions: int = Field(20, ge=1)
+    cycle_seconds: float = Field(1.0, ge=0.25, le=60)
+
+    simulator_seed: int = 7
+    simulator_tickers: int = Field(12_400, ge=50, le=100_000)
+    simulator_start: datetime = datetime(2026, 3, 9, 9, 28, 40)  # Eastern wall time  # noqa: DTZ001
+    simulator_speed: float = Field(1.0, gt=0, le=3600)
+    simulator_recording: Path | None = None
+    simulator_skip_closed: bool = True
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; arguments of the command line win.
+
+    Raises:
+        SettingsError: names the setting, its value and what is expected.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = str(first["loc"][0])
+        name = place if place.isupper() else f"TRADEUL_{place.upper()}"
+        raise SettingsError(f"{name}={first['input']!r}: {first['msg']}. Correct it, or unset it to use the default.") from error
