@@ -29,7 +29,6 @@ OPEN = time(9, 30)
 CLOSE = time(16, 0)
 POST_MARKET = timedelta(hours=4)  # 16:00-20:00, 13:00-17:00
 SLOT_SECONDS = 300
-SLOTS = 192  # 04:00-20:00
 
 
 class Phase(StrEnum):

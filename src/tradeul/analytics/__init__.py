@@ -1,0 +1,1 @@
+"""The mathematics: functions on numpy arrays. No state, no IO, no clock."""

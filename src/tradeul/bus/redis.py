@@ -1,0 +1,110 @@
+"""The bus on any Redis-protocol server; the embedded one is `embedded.py`.
+
+A lost connection is not an error for a subscriber: it is made again with
+backoff, and the iterator goes on. What was published meanwhile is gone, which
+the readers of `topics.py` allow for.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+
+import msgspec
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from tradeul.bus.topics import DELTA_CHANNELS, LISTS_CHANGED, LISTS_KEY, Record, Topic, baselines_key, delta_channel, frame_key
+from tradeul.clock import Clock
+from tradeul.records.lists import ListDefinition, ListFrame
+
+COMMAND_TIMEOUT_SECONDS = 10.0
+RECONNECT_SECONDS = 0.2
+SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
+
+
+class Bus:
+    """One client of the bus, shared by the services of a process."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._clock = clock
+        retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5)
+        errors: list[type[Exception]] = [RedisConnectionError, RedisTimeoutError]
+        self.redis: aioredis.Redis = aioredis.Redis.from_url(
+            url, socket_timeout=COMMAND_TIMEOUT_SECONDS, retry=retry, retry_on_error=errors
+        )
+        # A subscriber waits as long as it takes.
+        self._listening: aioredis.Redis = aioredis.Redis.from_url(url, socket_timeout=None, retry=retry, retry_on_error=errors)
+        self._frames = msgspec.json.Decoder(ListFrame)
+        self._lists = msgspec.json.Decoder(list[ListDefinition])
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+        await self._listening.aclose()
+
+    async def publish(self, topic: Topic[Record], record: Record) -> None:
+        with self._clock.busy():
+            await self.redis.publish(topic.channel, msgspec.json.encode(record))
+
+    async def subscribe(self, topic: Topic[Record]) -> AsyncIterator[Record]:
+        async for payload in self._listen([topic.channel], sharded=False):
+            yield topic.decode(payload)
+
+    async def deltas(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Every encoded message of every list, as it must go to browsers."""
+        channels = [f"scanner:deltas:{number}" for number in range(DELTA_CHANNELS)]
+        async for payload in self._listen(channels, sharded=True):
+            name, _, message = payload.partition(SEPARATOR)
+            yield name.decode(), message
+
+    async def _listen(self, channels: Sequence[str], *, sharded: bool) -> AsyncIterator[bytes]:
+        while True:
+            pubsub = self._listening.pubsub(ignore_subscribe_messages=True)
+            try:
+                await (pubsub.ssubscribe(*channels) if sharded else pubsub.subscribe(*channels))
+                async for message in pubsub.listen():
+                    yield message["data"]
+            except (RedisConnectionError, RedisTimeoutError):
+                await self._clock.back_off(RECONNECT_SECONDS)
+            finally:
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def publish_frames(self, frames: Sequence[tuple[str, ListFrame, bytes, bool]]) -> None:
+        """Write frames and their messages in one MULTI.
+
+        Each: list name, frame, the encoded message for browsers, whether it is
+        a built-in list (only those have the people's ``scanner:*`` keys).
+        """
+        with self._clock.busy():
+            async with self.redis.pipeline(transaction=True) as pipe:
+                for name, frame, message, built_in in frames:
+                    pipe.set(frame_key(name), msgspec.json.encode(frame))
+                    if built_in:
+                        pipe.set(f"scanner:category:{name}", msgspec.json.encode(frame.rows))
+                        pipe.set(f"scanner:sequence:{name}", frame.sequence)
+                    pipe.spublish(delta_channel(name), name.encode() + SEPARATOR + message)
+                await pipe.execute()
+
+    async def get_frame(self, list_name: str) -> ListFrame | None:
+        payload = await self.redis.get(frame_key(list_name))
+        return None if payload is None else self._frames.decode(payload)
+
+    async def put_lists(self, lists: Sequence[ListDefinition]) -> None:
+        with self._clock.busy():
+            await self.redis.set(LISTS_KEY, msgspec.json.encode(lists))
+            await self.publish(LISTS_CHANGED, tuple(lists))
+
+    async def get_lists(self) -> list[ListDefinition]:
+        payload = await self.redis.get(LISTS_KEY)
+        return [] if payload is None else self._lists.decode(payload)
+
+    async def put_baselines(self, session: date, blob: bytes) -> None:
+        with self._clock.busy():
+            await self.redis.set(baselines_key(session.isoformat()), blob)
+
+    async def get_baselines(self, session: date) -> bytes | None:
+        with self._clock.busy():
+            payload = await self.redis.get(baselines_key(session.isoformat()))
+            assert payload is None or isinstance(payload, bytes)  # noqa: S101 decode_responses is off
+            return payload

@@ -1,0 +1,55 @@
+"""Every topic and key of the bus: what it carries, and its one publisher. A new one is a row here.
+
+| name | record | publisher |
+| --- | --- | --- |
+| feed:status | FeedStatus | live |
+| baselines:changed | BaselinesChanged | maintenance |
+| maintenance:progress | Progress | maintenance |
+| lists:changed, lists:current | the definitions of all lists | scanner |
+| frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
+| baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
+
+Messages are lost when nobody listens; so each is only a hint that a key, the
+lake or the catalog has something new, or is repeated soon.
+"""
+
+import binascii
+from typing import Generic, TypeVar
+
+import msgspec
+
+from tradeul.records.events import BaselinesChanged, FeedStatus, Progress
+from tradeul.records.lists import ListDefinition
+
+Record = TypeVar("Record")
+DELTA_CHANNELS = 16
+
+
+class Topic(Generic[Record]):
+    def __init__(self, channel: str, record: type[Record]) -> None:
+        self.channel = channel
+        self._decoder = msgspec.json.Decoder(record)
+
+    def decode(self, payload: bytes) -> Record:
+        return self._decoder.decode(payload)
+
+
+FEED_STATUS = Topic("feed:status", FeedStatus)
+BASELINES_CHANGED = Topic("baselines:changed", BaselinesChanged)
+MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
+LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
+
+LISTS_KEY = "lists:current"
+
+
+def frame_key(list_name: str) -> str:
+    return f"frames:{list_name}"
+
+
+def baselines_key(session: str) -> str:
+    return f"baselines:{session}"
+
+
+def delta_channel(list_name: str) -> str:
+    """The sharded channel of a list: crc16 (XMODEM, Redis's own) modulo 16."""
+    return f"scanner:deltas:{binascii.crc_hqx(list_name.encode(), 0) % DELTA_CHANNELS}"
