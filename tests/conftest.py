@@ -1,5 +1,6 @@
-"""What all tests share: the folder of real data, and its absence."""
+"""What all tests share: the folder of real data; in CI a skipped test is a failure."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real data (../shared/data) is absent")
     return SHARED
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("TRADEUL_TEST_NO_SKIPS"):
+        report.outcome = "failed"

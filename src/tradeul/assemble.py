@@ -1,0 +1,243 @@
+"""Picks the concrete parts and starts them in order; ends them in the reverse order.
+
+    folder, locks, ports -> clock -> bus -> simulator -> stores -> maintenance, live, scanner, gateway, api
+
+The first part that fails ends all: loudly here, with one sentence on the
+console. Nothing else knows concrete classes.
+"""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from tradeul import __version__
+from tradeul.api.server import ApiServer
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.clock import Clock, SimulatedClock, SystemClock
+from tradeul.errors import StartError
+from tradeul.gateway.server import GatewayServer
+from tradeul.live.service import LiveService
+from tradeul.maintenance.service import MaintenanceService, Windows
+from tradeul.market_calendar import NEW_YORK, Calendar, nyse
+from tradeul.ops import logs
+from tradeul.ops.child import Child, end_orphan
+from tradeul.ops.start import free_port, sole_owner, usable_folder
+from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.providers.http import HttpClient
+from tradeul.providers.polygon.client import PolygonClient
+from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.scanner.service import ScannerService
+from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.lake import Lake
+
+VENDOR_REST = "https://api.massive.com"
+VENDOR_STREAM = "wss://socket.massive.com/stocks"
+VENDOR_FILES = "https://files.massive.com"
+FLAT_FILES_BUCKET = "flatfiles"
+SIMULATED_KEY = "simulated"  # the simulator takes any; this one is in nobody's logs
+SIMULATED_SESSIONS_AHEAD = 250
+SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
+REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """Where the vendor answers, and the key it knows us by."""
+
+    rest: str
+    stream: str
+    files: str
+    key: str
+    files_key: str
+    files_secret: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What every service of a run shares."""
+
+    state: Path
+    simulated: bool
+    clock: Clock
+    calendar: Calendar
+    bus: Bus
+    vendor: Vendor
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What a started product tells the console."""
+
+    bus: Bus
+    clock: Clock
+    calendar: Calendar
+    mode: str
+    page: str
+
+
+Run: TypeAlias = Callable[[], Coroutine[object, object, None]]
+Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
+
+
+@contextmanager
+def claimed_state(settings: Settings, *, simulate: bool, fresh: bool) -> Iterator[Path]:
+    """The folder of this run, ours alone while the context lasts."""
+    root = usable_folder(settings.state)
+    simulated = simulate or settings.vendor_key is None
+    if not simulate and settings.vendor_key is None and (root / REAL_DATA).exists():
+        raise StartError(
+            f"The state folder {root} holds real market data but no vendor key is set: set MASSIVE_API_KEY, "
+            "or give --simulate to run the simulated market beside it."
+        )
+    with sole_owner(root, "maintenance"), sole_owner(root, "scanner"):
+        end_orphan(root / "simulated" / SIMULATOR_PID, SIMULATOR)
+        for setting in ("api_port", "gateway_port", *(["simulator_port"] if simulated else [])):
+            free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
+        if not simulated:
+            (root / REAL_DATA).touch()
+            yield root
+            return
+        if fresh:
+            shutil.rmtree(root / "simulated", ignore_errors=True)
+        yield usable_folder(root / "simulated")
+
+
+def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> SimulatedClock:
+    """The simulated market's clock, kept in the state folder together with the market it belongs to.
+
+    Raises:
+        StartError: the folder holds another simulated market.
+    """
+    started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
+    market = {
+        "seed": settings.simulator_seed,
+        "tickers": settings.simulator_tickers,
+        "start": settings.simulator_start.isoformat(),
+        "speed": settings.simulator_speed,
+        "skip_closed": settings.simulator_skip_closed,
+        "recording": str(settings.simulator_recording or ""),
+    }
+    kept = state / "market.json"
+    if kept.exists() and msgspec.json.decode(kept.read_bytes()) != market:
+        raise StartError(
+            f"The folder {state} holds another simulated market than the TRADEUL_SIMULATOR_ settings ask for: "
+            "give --fresh to forget it, or set TRADEUL_STATE to another folder."
+        )
+    kept.write_bytes(msgspec.json.encode(market))
+    return SimulatedClock.resume_or_start(
+        state / "clock.json",
+        started_at,
+        settings.simulator_speed,
+        list(awake(calendar, started_at)) if settings.simulator_skip_closed else (),
+    )
+
+
+def awake(calendar: Calendar, started_at: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The hours worth living through: the turn of the session, and its trading with the evening's maintenance."""
+    first = calendar.current_session(started_at)
+    minute = timedelta(minutes=1)
+    for session in calendar.between(first, calendar.sessions[-1])[:SIMULATED_SESSIONS_AHEAD]:
+        hours = calendar.hours(session)
+        yield hours.new_day_at - minute, hours.new_day_at + 2 * minute
+        yield hours.pre_open_at - 2 * minute, hours.post_close_at + 30 * minute
+
+
+def real_vendor(settings: Settings, key: str) -> Vendor:
+    rest, stream, files = (
+        settings.vendor_rest or VENDOR_REST,
+        settings.vendor_stream or VENDOR_STREAM,
+        settings.vendor_files or VENDOR_FILES,
+    )
+    return Vendor(rest, stream, files, key, settings.vendor_files_key or "", settings.vendor_files_secret or "")
+
+
+def simulator(settings: Settings, state: Path) -> Child:
+    """The simulated vendor as a child process; it reads its clock from the state folder."""
+    arguments = ["--clock", str(state / "clock.json"), "--seed", str(settings.simulator_seed)]
+    arguments += ["--tickers", str(settings.simulator_tickers), "--host", settings.host, "--port", str(settings.simulator_port)]
+    if settings.simulator_recording is not None:
+        arguments += ["--recording", str(settings.simulator_recording)]
+    return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
+
+
+def simulated_vendor(host: str, port: int) -> Vendor:
+    address, key = f"{host}:{port}", SIMULATED_KEY
+    return Vendor(f"http://{address}", f"ws://{address}/stocks", f"http://{address}", key, key, key)
+
+
+async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -> None:
+    """Run the whole product until cancelled; ``ready`` is told once the page is served.
+
+    Raises:
+        TradeulError, alone or in an ExceptionGroup: what stopped it.
+    """
+    simulated = simulate or settings.vendor_key is None
+    calendar = nyse()
+    with claimed_state(settings, simulate=simulate, fresh=fresh) as state:
+        logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
+        async with AsyncExitStack() as stack:
+            clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
+            runs: list[Run] = [LoopWatchdog().run]
+            starts: list[Run] = []
+            redis_url = settings.redis_url
+            if redis_url is None:
+                server = EmbeddedServer(state, clock)
+                redis_url = server.url
+                stack.push_async_callback(server.stop)
+                starts.append(server.start)
+                runs.append(server.run)
+            if simulated:
+                child = simulator(settings, state)
+                stack.push_async_callback(child.stop)
+                starts.append(child.start)
+                runs.append(child.run)
+            await asyncio.gather(*(start() for start in starts))
+            vendor = simulated_vendor(settings.host, child.ready["port"]) if simulated else real_vendor(settings, settings.vendor_key or "")
+            bus = Bus(redis_url, clock)
+            stack.push_async_callback(bus.close)
+            await run_services(settings, Place(state, simulated, clock, calendar, bus, vendor), runs, stack, ready)
+
+
+async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
+    mode = "SIMULATED" if place.simulated else "LIVE"
+    bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
+    lake = Lake(place.state / "lake", __version__, place.simulated)
+    catalog = await asyncio.to_thread(Catalog, f"sqlite:///{place.state / 'catalog.db'}")
+    http = await stack.enter_async_context(HttpClient(clock, settings.requests_per_minute, settings.concurrency, vendor.key))
+    market = PolygonClient(http, vendor.rest)
+    files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
+    windows = Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+    maintenance = MaintenanceService(market, files, lake, catalog, bus, clock, calendar, windows)
+    live = LiveService(market, PolygonStream(clock, vendor.stream, vendor.key), bus, clock, calendar, mode)
+    epoch = await asyncio.to_thread(catalog.next_epoch)
+    scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds)
+    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port)
+    api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, settings.gateway_port)
+    async with asyncio.TaskGroup() as group:
+        for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run, api.run):
+            group.create_task(run())
+        await gateway.started.wait()
+        await api.started.wait()
+        await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
+
+
+async def simulate_alone(settings: Settings) -> None:
+    """The simulated vendor alone, until cancelled; for other programs to be tried against."""
+    with sole_owner(usable_folder(settings.state), "simulator"):
+        free_port(settings.host, settings.simulator_port, "TRADEUL_SIMULATOR_PORT")
+        state = usable_folder(settings.state / "simulator-alone")
+        simulated_clock(state, settings, nyse())
+        child = simulator(settings, state)
+        try:
+            await child.start()
+            print(f"The simulated vendor answers at http://{settings.host}:{child.ready['port']}", flush=True)  # noqa: T201
+            await child.run()
+        finally:
+            await child.stop()
