@@ -1,0 +1,1 @@
+"""The lists to every browser: one encoded message, the same bytes to all who watch."""

@@ -1,0 +1,139 @@
+"""One browser's conversation, without its socket.
+
+    text or bytes in -> `ClientSession.receive` -> actions for the server to carry out, in order
+
+It knows what the browser subscribed to and how much it has asked lately; it
+does not know rows, sequences or buffers (`fan_out.py`).
+"""
+
+from collections.abc import Collection
+from typing import TypeAlias
+
+import msgspec
+
+from tradeul.records import messages
+from tradeul.records.messages import ErrorMessage, Pong, ServerMessage, Subscribed, Unsubscribed
+
+MAX_SUBSCRIPTIONS = 64  # eleven built-in lists and a person's own, with room
+MAX_MESSAGE_BYTES = 4096  # the longest sensible message is below 200
+BURST_MESSAGES = 100  # a page opening: one subscription a list, and a reconnect on top
+MESSAGES_PER_SECOND = 10.0
+MAX_ERRORS_IN_A_ROW = 20  # then the socket is closed: nobody reads the answers
+
+
+class Reply(msgspec.Struct, frozen=True):
+    message: ServerMessage
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Give a snapshot of the list as soon as there is one, then its deltas."""
+
+    list: str
+
+
+class Unwatch(msgspec.Struct, frozen=True):
+    list: str
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Action: TypeAlias = Reply | Watch | Unwatch | HangUp
+
+
+class _Request(msgspec.Struct, frozen=True):
+    action: str
+    list: str | None = None
+    class_: str = msgspec.field(default="stocks", name="class")
+
+
+_decoder = msgspec.json.Decoder(_Request)
+
+
+class ClientSession:
+    def __init__(self) -> None:
+        self.subscriptions: set[str] = set()
+        self._allowance = float(BURST_MESSAGES)
+        self._asked_at_seconds = 0.0
+        self._errors_in_a_row = 0
+
+    def receive(self, message: str | bytes, known_lists: Collection[str], *, now_seconds: float, clock_ms: int) -> list[Action]:
+        """Answer one message.
+
+        Args:
+            message: what arrived; bytes for a binary frame.
+            known_lists: the names that may be subscribed to now.
+            now_seconds: any clock that only goes forward; the rate limit is by it.
+            clock_ms: the product's clock, for `pong`.
+        """
+        answer = self._answer(message, known_lists, now_seconds, clock_ms)
+        if not (isinstance(answer[0], Reply) and isinstance(answer[0].message, ErrorMessage)):
+            self._errors_in_a_row = 0
+            return answer
+        self._errors_in_a_row += 1
+        if self._errors_in_a_row < MAX_ERRORS_IN_A_ROW:
+            return answer
+        return [*answer, HangUp("too many errors in a row")]
+
+    def forget(self, known_lists: Collection[str]) -> list[Action]:
+        """Lists were removed: end their subscriptions."""
+        return [action for name in sorted(self.subscriptions.difference(known_lists)) for action in self._unsubscribe(name)]
+
+    def _answer(self, message: str | bytes, known_lists: Collection[str], now_seconds: float, clock_ms: int) -> list[Action]:
+        elapsed = max(now_seconds - self._asked_at_seconds, 0.0)
+        self._asked_at_seconds = now_seconds
+        self._allowance = min(self._allowance + elapsed * MESSAGES_PER_SECOND, float(BURST_MESSAGES))
+        if self._allowance < 1.0:
+            return _error(messages.TOO_MANY, f"More than {MESSAGES_PER_SECOND:.0f} messages a second: slow down.")
+        self._allowance -= 1.0
+        if isinstance(message, bytes):
+            return _error(messages.BAD_JSON, "A binary message: send JSON text.")
+        if len(message.encode()) > MAX_MESSAGE_BYTES:
+            return _error(messages.TOO_LARGE, f"A message holds at most {MAX_MESSAGE_BYTES} bytes.")
+        try:
+            request = _decoder.decode(message)
+        except msgspec.DecodeError as error:
+            return _error(messages.BAD_JSON, f"{error}. Send an object such as " + '{"action":"subscribe","list":"winners"}.')
+        return self._obey(request, known_lists, clock_ms)
+
+    def _obey(self, request: _Request, known_lists: Collection[str], clock_ms: int) -> list[Action]:
+        match request.action:
+            case "ping":
+                return [Reply(Pong(clock_ms))]
+            case "subscribe" | "subscribe_list":
+                return self._subscribe(request, known_lists)
+            case "unsubscribe" | "unsubscribe_list":
+                return self._unsubscribe(request.list)
+            case "resync" if request.list in self.subscriptions:
+                return [Watch(request.list)]
+            case "resync":
+                return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(request.list)}: subscribe first.")
+        allowed = "subscribe, unsubscribe, resync, ping"
+        return _error(messages.UNKNOWN_ACTION, f"Unknown action {_quoted(request.action)}: use one of {allowed}.")
+
+    def _subscribe(self, request: _Request, known_lists: Collection[str]) -> list[Action]:
+        name = request.list
+        if name is None or name not in known_lists:
+            return _error(messages.UNKNOWN_LIST, f"No list {_quoted(name)}. The lists: {', '.join(sorted(known_lists)) or 'none yet'}.")
+        if request.class_ != "stocks":
+            return _error(messages.UNKNOWN_LIST, f"{name} has no variant of class {_quoted(request.class_)}: leave class out.")
+        if name not in self.subscriptions and len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
+            return _error(messages.TOO_MANY, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket: unsubscribe from one first.")
+        self.subscriptions.add(name)
+        return [Reply(Subscribed(name)), Watch(name)]
+
+    def _unsubscribe(self, name: str | None) -> list[Action]:
+        if name not in self.subscriptions:
+            return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(name)}.")
+        self.subscriptions.remove(name)
+        return [Unwatch(name), Reply(Unsubscribed(name))]
+
+
+def _error(code: str, message: str) -> list[Action]:
+    return [Reply(ErrorMessage(code, message))]
+
+
+def _quoted(text: str | None) -> str:
+    """What the client said, short enough to be said back."""
+    return "(none given)" if text is None else repr(text[:40])

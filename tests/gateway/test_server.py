@@ -1,0 +1,300 @@
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+
+import aiohttp
+import pytest
+
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.bus.topics import FEED_STATUS
+from tradeul.clock import SteppedClock, SystemClock
+from tradeul.errors import SettingsError, StartError
+from tradeul.gateway import server as gateway_server
+from tradeul.gateway.server import GatewayServer
+from tradeul.market_calendar import nyse
+from tradeul.records.events import FeedStatus
+
+PAGE = "http://127.0.0.1:8000"
+NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 ET
+
+
+class Browser:
+    """A real WebSocket client that keeps each list as the messages say, and fails on a gap."""
+
+    def __init__(self, socket, apply):
+        self.socket, self.apply, self.held = socket, apply, {}
+
+    async def say(self, **message):
+        await self.socket.send_json(message)
+
+    async def next(self, *types):
+        """The next message of one of ``types``; what else comes is taken in."""
+        while True:
+            message = await self.socket.receive()
+            assert message.type is aiohttp.WSMsgType.TEXT, message
+            message = json.loads(message.data)
+            self.take(message)
+            if message["type"] in types:
+                return message
+
+    def take(self, message):
+        if message["type"] == "snapshot":
+            self.held[message["list"]] = message
+        elif message["type"] == "delta":
+            held = self.held[message["list"]]
+            assert (message["epoch"], message["base"]) == (held["epoch"], held["sequence"]), "a gap or a duplicate"
+            self.held[message["list"]] = held | {"sequence": message["sequence"], "rows": self.apply(held["rows"], message)}
+
+
+class Stand:
+    """A gateway on a free port, the bus behind it, browsers before it."""
+
+    def __init__(self, gateway, bus, client, scanner):
+        self.gateway, self.bus, self.client, self.scanner = gateway, bus, client, scanner
+        self.url = f"http://127.0.0.1:{gateway.port}"
+
+    @asynccontextmanager
+    async def browser(self, path="/ws", **options):
+        async with self.client.ws_connect(self.url + path, origin=PAGE, **options) as socket:
+            browser = Browser(socket, self.scanner.apply)
+            self.connected = await browser.next("connected")
+            yield browser
+
+
+@pytest.fixture
+async def valkey(tmp_path):
+    server = EmbeddedServer(tmp_path, SystemClock())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def stand(valkey, scanner, monkeypatch):
+    monkeypatch.setattr(gateway_server, "LOOK_SECONDS", 0.05)
+    clock = SteppedClock(NOON)
+    bus = Bus(valkey.url, clock)
+    await bus.put_lists(scanner.DEFINITIONS)
+    gateway = GatewayServer(bus, clock, nyse(), "SIMULATED", "127.0.0.1", 0, {PAGE})
+    gateway.clock = clock
+    async with asyncio.timeout(20):
+        running = asyncio.create_task(gateway.run())
+        await gateway.started.wait()
+        async with aiohttp.ClientSession() as client:
+            await until(lambda: ready(client, gateway))
+            await listening(bus)
+            yield Stand(gateway, bus, client, scanner)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    await bus.close()
+
+
+async def until(condition):
+    while not await condition():
+        await asyncio.sleep(0.01)
+
+
+async def ready(client, gateway):
+    async with client.get(f"http://127.0.0.1:{gateway.port}/ready") as response:
+        return response.status == 200
+
+
+async def listening(bus):
+    """Return once the gateway hears every channel."""
+
+    async def heard():
+        channels = await bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")
+        return len(channels) == 16 and len(await bus.redis.execute_command("PUBSUB", "CHANNELS")) == 2
+
+    await until(heard)
+
+
+async def test_a_browser_is_told_the_session_and_the_lists_then_rows_then_changes(stand):
+    flow = stand.scanner.Flow("winners", 1)
+    flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    async with stand.browser() as browser:
+        connected = stand.connected
+        assert (connected["session"], connected["phase"], connected["mode"]) == ("2026-03-09", "MARKET_OPEN", "SIMULATED")
+        assert connected["server_time"] == "2026-03-09T16:00:00Z"
+        assert [(each["name"], each["order"]) for each in connected["lists"]] == [
+            ("gappers_up", [["change_pct", "desc"]]),
+            ("winners", [["change_pct", "desc"]]),
+        ]
+        await browser.say(action="subscribe", list="winners")
+        assert (await browser.next("subscribed", "snapshot"))["type"] == "subscribed"
+        snapshot = await browser.next("snapshot")
+        assert (snapshot["rows"], snapshot["count"]) == (flow.frame.rows, len(flow.rows))
+        await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+        await browser.next("delta")
+        assert browser.held["winners"]["rows"] == flow.frame.rows
+
+
+async def test_whoever_comes_in_the_middle_of_the_flow_ends_where_it_ends(stand):
+    flow, stop = stand.scanner.Flow("winners", 2), asyncio.Event()
+
+    async def publish_steadily():
+        while not stop.is_set():
+            await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+
+    async def watch():
+        async with stand.browser("/ws/scanner") as browser:
+            for _ in range(3):
+                await browser.say(action="subscribe", list="winners")
+                for _ in range(10):
+                    await browser.next("delta")
+                await browser.say(action="resync", list="winners")
+            while "winners" not in browser.held or not stop.is_set() or browser.held["winners"]["sequence"] < flow.sequence:
+                await browser.next("delta", "snapshot", "status")
+            return browser.held["winners"]["rows"]
+
+    publishing = asyncio.create_task(publish_steadily())
+    watching = [asyncio.create_task(watch()) for _ in range(5)]
+    await until(lambda: asyncio.sleep(0, flow.sequence > 150))
+    stop.set()
+    await publishing
+    for rows in await asyncio.gather(*watching):
+        assert rows == flow.frame.rows
+
+
+async def test_what_the_bus_lost_is_made_good_from_the_frame(stand):
+    flow = stand.scanner.Flow("winners", 3)
+    await stand.scanner.publish(stand.bus, flow)
+    async with stand.browser() as browser:
+        await browser.say(action="subscribe", list="winners")
+        await browser.next("snapshot")
+        flow.step()  # never published
+        await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+        assert (await browser.next("snapshot", "delta"))["type"] == "snapshot"
+        assert browser.held["winners"]["rows"] == flow.frame.rows
+
+
+async def test_a_new_session_by_the_clock_clears_everyone_and_refuses_yesterday(stand):
+    flow = stand.scanner.Flow("winners", 4)
+    await stand.scanner.publish(stand.bus, flow)
+    async with stand.browser() as browser:
+        await browser.say(action="subscribe", list="winners")
+        await browser.next("snapshot")
+        await stand.gateway.clock.advance_to(datetime(2026, 3, 10, 7, 0, tzinfo=UTC))  # 03:00 ET
+        assert (await browser.next("new_day", "snapshot", "delta"))["session"] == "2026-03-10"
+        await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+        tomorrow = stand.scanner.Flow("winners", 5, session=date(2026, 3, 10), epoch=2)
+        await stand.scanner.publish(stand.bus, tomorrow)
+        assert (await browser.next("snapshot", "delta"))["session"] == "2026-03-10"
+    async with stand.client.get(stand.url + "/health") as response:
+        assert (await response.json())["refused_of_older_sessions"] > 0
+
+
+async def test_the_status_says_what_the_feed_said_and_stale_before_it_spoke(stand):
+    async with stand.browser() as browser:
+        assert (await browser.next("status"))["stale"] is True
+        feed = FeedStatus(date(2026, 3, 9), "MARKET_OPEN", "SIMULATED", 1200, 2300, stale=False, messages=5, symbols=12)
+        await stand.bus.publish(FEED_STATUS, feed)
+        while (status := await browser.next("status"))["stale"]:
+            pass
+        expected = {"type": "status", "feed_age_ms": 1200, "feed_lag_p99_ms": 2300, "phase": "MARKET_OPEN", "mode": "SIMULATED"}
+        assert status == expected | {"stale": False}
+
+
+async def test_a_changed_set_of_lists_is_told_and_a_removed_one_is_ended(stand):
+    async with stand.browser() as browser:
+        await browser.say(action="subscribe", list="winners")
+        await browser.next("subscribed")
+        await stand.bus.put_lists(stand.scanner.DEFINITIONS[:1])
+        assert (await browser.next("unsubscribed"))["list"] == "winners"
+        assert [each["name"] for each in (await browser.next("connected"))["lists"]] == ["gappers_up"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("{", "bad_json"),
+        (b"\x00", "bad_json"),
+        ('{"action":"buy"}', "unknown_action"),
+        ('{"action":"subscribe","list":"x"}', "unknown_list"),
+    ],
+)
+async def test_a_mistake_is_answered_and_the_socket_stays_open(stand, said, code):
+    async with stand.browser() as browser:
+        await (browser.socket.send_bytes(said) if isinstance(said, bytes) else browser.socket.send_str(said))
+        assert (await browser.next("error"))["code"] == code
+        await browser.say(action="ping")
+        assert (await browser.next("pong"))["timestamp"] == int(NOON.timestamp() * 1000)
+
+
+async def test_abuse_that_goes_on_closes_the_socket(stand):
+    async with stand.browser() as browser:
+        for _ in range(20):
+            await browser.socket.send_str("{")
+        while (message := await browser.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert message.data == 1008
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:9"},
+        {"Origin": "http://127.0.0.1:8000.evil.example"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:9000"},
+        {"Host": "127.0.0.1@evil.example"},
+    ],
+)
+async def test_a_foreign_page_and_a_foreign_name_are_refused(stand, headers):
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await stand.client.ws_connect(stand.url + "/ws", headers=headers)
+    assert refused.value.status == 403
+    async with stand.client.post(stand.url + "/api/clear-cache", data=b"{}", headers=headers) as response:
+        assert (response.status, response.content_type) == (403, "application/problem+json")
+
+
+async def test_programs_that_are_no_page_are_taken(stand):
+    async with stand.client.ws_connect(stand.url + "/ws") as socket:
+        assert (await socket.receive_json())["type"] == "connected"
+
+
+async def test_clear_cache_re_reads_the_session_whatever_date_the_caller_names(stand):
+    async with stand.client.post(stand.url + "/api/clear-cache", json={"reason": "new_trading_day", "date": "2030-01-02"}) as response:
+        assert await response.json() == {"status": "ok", "reason": "new_trading_day", "session": "2026-03-09", "caches_cleared": 0}
+    async with stand.client.post(stand.url + "/api/clear-cache", data=b"{") as response:
+        assert (response.status, response.content_type) == (400, "application/problem+json")
+    async with stand.client.get(stand.url + "/nowhere") as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_go_on(stand, monkeypatch):
+    monkeypatch.setattr("tradeul.gateway.fan_out.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("tradeul.gateway.fan_out.BUFFER_LIMIT_BYTES", 10_000)
+    flow = stand.scanner.Flow("winners", 6, symbols=400)
+    await stand.scanner.publish(stand.bus, flow)
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.gateway.port, limit=1024)
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    writer.write(f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n\r\n".encode())
+    await reader.readuntil(b"connected")
+    text = b'{"action":"subscribe","list":"winners"}'
+    writer.write(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)  # a mask of zeros
+    async with stand.browser() as browser:
+        await browser.say(action="subscribe", list="winners")
+        await browser.next("snapshot")
+        while len(stand.gateway._fan_out.viewers) > 1:
+            await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+            await browser.next("delta", "snapshot")
+        assert browser.held["winners"]["rows"] == flow.frame.rows
+    writer.close()
+
+
+async def test_a_taken_port_is_one_sentence(stand):
+    second = GatewayServer(stand.bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", stand.gateway.port)
+    with pytest.raises(StartError, match=f"Port {stand.gateway.port} on 127.0.0.1 cannot be opened .* TRADEUL_GATEWAY_PORT"):
+        await second.run()
+
+
+async def test_other_machines_are_not_served_without_a_token(valkey):
+    with pytest.raises(SettingsError, match="TRADEUL_HOST"):
+        GatewayServer(Bus(valkey.url, SystemClock()), SystemClock(), nyse(), "LIVE", "0.0.0.0", 0)
