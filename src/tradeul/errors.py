@@ -21,6 +21,7 @@ Foreign errors become one of these at the border, chained with ``from``.
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 
 class TradeulError(Exception):
@@ -85,6 +86,11 @@ class StoreError(TradeulError):
 
 class CorruptPartition(StoreError):
     """A lake file that cannot be read."""
+
+    def __init__(self, message: str, dataset: str, session: date) -> None:
+        super().__init__(message)
+        self.dataset = dataset
+        self.session = session
 
 
 class IncompleteData(TradeulError):

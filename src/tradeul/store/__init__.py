@@ -1,0 +1,1 @@
+"""What stays: bulk data in the lake, everything else in the catalog."""

@@ -1,0 +1,135 @@
+"""The catalog: the ledger of partitions and durable counters, in SQL. A URL chooses the server.
+
+Its tables are made and changed by the numbered migrations beside it, at open.
+SQLite runs with a write-ahead log and synchronous=FULL: what was noted is
+noted, even if the power fails. Calls block: use a thread. It decides nothing:
+what a state means is in `maintenance/ledger.py`.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from tradeul.errors import StoreError
+from tradeul.records.partitions import LedgerRow, State
+
+LOCK_WAIT_SECONDS = 10.0
+EPOCH = "epoch"
+
+
+class _Instant(sa.types.TypeDecorator[datetime]):
+    """UTC in, UTC out; SQLite itself forgets the zone."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+_metadata = sa.MetaData()
+_ledger = sa.Table(
+    "ledger",
+    _metadata,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("expected", sa.Integer),
+    sa.Column("got", sa.Integer),
+    sa.Column("missing", sa.String, nullable=False),
+    sa.Column("checksum", sa.String),
+    sa.Column("inputs", sa.String),
+    sa.Column("started_at", _Instant),
+    sa.Column("finished_at", _Instant),
+    sa.Column("error", sa.String),
+    sa.Column("code_version", sa.String),
+)
+_counters = sa.Table(
+    "counters",
+    _metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+class Catalog:
+    def __init__(self, url: str) -> None:
+        """Open it, and bring its tables to this version's form.
+
+        Raises:
+            StoreError: it cannot be reached, or a later version made it.
+        """
+        try:
+            self._engine = sa.create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                sa.event.listen(self._engine, "connect", _set_up_sqlite)
+            self._migrate()
+        except (sa.exc.SQLAlchemyError, command.util.CommandError) as error:
+            raise StoreError(f"The catalog {sa.make_url(url).render_as_string()} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def ledger(self) -> list[LedgerRow]:
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(sa.select(_ledger))]
+
+    def note(self, rows: Iterable[LedgerRow]) -> None:
+        """Write these rows, all or none.
+
+        Raises:
+            StoreError: the catalog did not take them.
+        """
+        try:
+            with self._engine.begin() as connection:
+                for row in rows:
+                    values = _values(row)
+                    key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
+                    if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
+                        connection.execute(sa.insert(_ledger).values(**values))
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"The ledger could not be written: {error}") from error
+
+    def next_epoch(self) -> int:
+        """The next value of the one counter from which lists take their epochs; never the same twice."""
+        mine = _counters.c.name == EPOCH
+        with self._engine.begin() as connection:
+            if connection.execute(sa.update(_counters).where(mine).values(value=_counters.c.value + 1)).rowcount == 0:
+                connection.execute(sa.insert(_counters).values(name=EPOCH, value=1))
+            return connection.execute(sa.select(_counters.c.value).where(mine)).scalar_one()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(resources.files("tradeul.store").joinpath("migrations")))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA busy_timeout={int(LOCK_WAIT_SECONDS * 1000)}")
+    cursor.close()
+
+
+def _values(row: LedgerRow) -> dict[str, object]:
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    return fields | {"state": row.state.value, "missing": json.dumps(row.missing)}
+
+
+def _row(found: sa.Row[Any]) -> LedgerRow:
+    fields = dict(found._mapping)
+    session: date = fields.pop("session")
+    return LedgerRow(**fields | {"session": session, "state": State(fields["state"]), "missing": tuple(json.loads(fields["missing"]))})

@@ -1,0 +1,148 @@
+"""The lake: bulk data as Parquet, one file per (dataset, session); the truth for it.
+
+    LAKE/{dataset}/session=YYYY-MM-DD/part.parquet      a partition, replaced whole or not at all
+    LAKE/.staging/{dataset}/{range}/{batch}.parquet     half-done ranged work
+
+    write: temp file in the same folder -> fsync -> rename -> fsync of the folder
+
+A reader sees the old partition or the new one, whatever is killed when. One
+process writes (it holds the maintenance lock). Calls block: use a thread. It
+does not know what is complete (`catalog.py`) nor what the columns mean.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tradeul.errors import CorruptPartition, StoreError
+
+SCHEMA_VERSION = "1"
+STAGING = ".staging"
+# A partition is sorted by those of these columns that it has.
+SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time")
+
+
+class Lake:
+    def __init__(self, root: Path, version: str, simulated: bool) -> None:  # noqa: FBT001
+        self._root = root
+        self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
+
+    def write(self, dataset: str, session: date, frame: pl.DataFrame, source: str) -> str:
+        """Replace the partition; return its checksum.
+
+        Raises:
+            StoreError: the disk did not take it; the earlier partition still stands.
+        """
+        ordered = frame.sort([key for key in SORT_KEYS if key in frame.columns])
+        checksum = canonical_checksum(ordered)
+        self._put(self.path(dataset, session), ordered, {"source": source, "checksum": checksum})
+        return checksum
+
+    def read(self, dataset: str, session: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Raises CorruptPartition: the file cannot be read; StoreError: there is none."""
+        path = self.path(dataset, session)
+        try:
+            return pl.read_parquet(path, columns=None if columns is None else list(columns), hive_partitioning=False)
+        except FileNotFoundError as error:
+            raise StoreError(f"The lake has no {dataset} of {session}; a maintenance run loads it.") from error
+        except (OSError, pl.exceptions.PolarsError) as error:
+            message = f"{path} cannot be read ({_first_line(error)}); the next maintenance run loads it anew."
+            raise CorruptPartition(message, dataset, session) from error
+
+    def footer(self, dataset: str, session: date) -> dict[str, str]:
+        """Schema version, source, simulated or not, version that wrote it, checksum."""
+        try:
+            metadata = pl.read_parquet_metadata(self.path(dataset, session))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            message = f"{self.path(dataset, session)} cannot be read ({_first_line(error)})."
+            raise CorruptPartition(message, dataset, session) from error
+        return {key: value for key, value in metadata.items() if key != "ARROW:schema"}
+
+    def has(self, dataset: str, session: date) -> bool:
+        return self.path(dataset, session).is_file()
+
+    def sessions(self, dataset: str) -> list[date]:
+        """The sessions that have a partition, oldest first."""
+        found = (self._root / dataset).glob("session=*/part.parquet")
+        return sorted(date.fromisoformat(path.parent.name.removeprefix("session=")) for path in found)
+
+    def path(self, dataset: str, session: date) -> Path:
+        return self._root / dataset / f"session={session}" / "part.parquet"
+
+    # Half-done ranged work: a batch that stands was fetched whole.
+
+    def stage(self, dataset: str, range_name: str, batch: str, frame: pl.DataFrame) -> None:
+        self._put(self._staged(dataset, range_name) / f"{batch}.parquet", frame, {})
+
+    def staged(self, dataset: str, range_name: str, batch: str) -> pl.DataFrame | None:
+        """The batch, or None; one that cannot be read counts as not there."""
+        try:
+            return pl.read_parquet(self._staged(dataset, range_name) / f"{batch}.parquet", hive_partitioning=False)
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+
+    def clear_staging(self, dataset: str, keep: str | None = None) -> None:
+        """Delete the dataset's staged work, but for the range ``keep``."""
+        for folder in (self._root / STAGING / dataset).glob("*"):
+            if folder.name != keep:
+                shutil.rmtree(folder)
+
+    def _staged(self, dataset: str, range_name: str) -> Path:
+        return self._root / STAGING / dataset / range_name
+
+    def _put(self, path: Path, frame: pl.DataFrame, footer: dict[str, str]) -> None:
+        draft = path.with_suffix(".tmp")
+        try:
+            self._make_folder(path.parent)
+            frame.write_parquet(draft, compression="zstd", metadata=self._footer | footer)
+            _sync(draft)
+            os.replace(draft, path)
+            _sync(path.parent)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            draft.unlink(missing_ok=True)
+            raise StoreError(f"{path} could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
+
+    def _make_folder(self, folder: Path) -> None:
+        """Create it with its parents, each made durable in the folder above."""
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            _sync(folder.parent)
+
+
+def canonical_checksum(frame: pl.DataFrame) -> str:
+    """A hash of the rows in their order: the same for the same values, whatever wrote or compressed them."""
+    digest = hashlib.sha256()
+    for name in sorted(frame.columns):
+        column = frame[name]
+        digest.update(f"{name}\0{column.dtype}\0{len(column)}\0".encode())
+        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
+        if column.dtype == pl.String:
+            texts = column.fill_null("")
+            digest.update(texts.str.len_bytes().to_numpy().tobytes())
+            digest.update((texts.str.join().item() or "").encode())
+        elif column.dtype == pl.Date:
+            digest.update(column.cast(pl.Int32).fill_null(0).to_numpy().tobytes())
+        elif isinstance(column.dtype, pl.Array):
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+        else:
+            digest.update(np.ascontiguousarray(column.fill_null(0).to_numpy()).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

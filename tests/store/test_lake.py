@@ -1,0 +1,120 @@
+import multiprocessing
+import os
+import signal
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradeul.errors import CorruptPartition, StoreError
+from tradeul.store.lake import Lake, canonical_checksum
+
+SESSION = date(2026, 3, 6)
+FRAME = pl.DataFrame({"symbol": ["B", "A", "A"], "slot": [0, 7, 3], "volume": [1.0, 2.0, None]})
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(tmp_path / "lake", "0.1", simulated=True)
+
+
+def test_a_partition_reads_back_sorted(lake):
+    checksum = lake.write("volume_slots", SESSION, FRAME, "etag-1")
+    assert lake.read("volume_slots", SESSION).rows() == [("A", 3, None), ("A", 7, 2.0), ("B", 0, 1.0)]
+    assert lake.read("volume_slots", SESSION, ["slot"]).columns == ["slot"]
+    footer = {"schema": "1", "version": "0.1", "simulated": "true", "source": "etag-1", "checksum": checksum}
+    assert lake.footer("volume_slots", SESSION) == footer
+    assert lake.sessions("volume_slots") == [SESSION]
+    assert lake.sessions("other") == []
+    assert not [path for path in lake.path("volume_slots", SESSION).parent.iterdir() if path.name != "part.parquet"]
+
+
+def test_the_checksum_knows_rows_and_nothing_else(tmp_path):
+    first = Lake(tmp_path / "a", "0.1", simulated=True).write("d", SESSION, FRAME, "one")
+    assert Lake(tmp_path / "b", "9.9", simulated=False).write("d", SESSION, FRAME.reverse(), "two") == first
+    assert first != Lake(tmp_path / "c", "0.1", simulated=True).write("d", SESSION, FRAME.with_columns(volume=pl.lit(1.0)), "one")
+
+
+values = st.lists(st.one_of(st.none(), st.integers(-5, 5)), min_size=1, max_size=6)
+
+
+@given(values, values)
+def test_different_columns_have_different_checksums(one, other):
+    """Null is not zero, and lengths count."""
+    frames = [pl.DataFrame({"x": pl.Series(column, dtype=pl.Int64)}) for column in (one, other)]
+    assert (canonical_checksum(frames[0]) == canonical_checksum(frames[1])) == (one == other)
+
+
+texts = st.lists(st.one_of(st.none(), st.text("ab\n", max_size=2)), min_size=1, max_size=4)
+
+
+@given(texts, texts)
+def test_texts_do_not_run_into_each_other(one, other):
+    frames = [pl.DataFrame({"x": pl.Series(column, dtype=pl.String)}) for column in (one, other)]
+    assert (canonical_checksum(frames[0]) == canonical_checksum(frames[1])) == (one == other)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", None])
+def test_a_corrupt_partition_is_named(lake, damage):
+    lake.write("ohlc_daily", SESSION, FRAME, "")
+    path = lake.path("ohlc_daily", SESSION)
+    path.write_bytes(path.read_bytes()[:-30] if damage is None else damage)
+    with pytest.raises(CorruptPartition, match=r"ohlc_daily/session=2026-03-06/part\.parquet") as caught:
+        lake.read("ohlc_daily", SESSION)
+    assert (caught.value.dataset, caught.value.session) == ("ohlc_daily", SESSION)
+
+
+def test_an_absent_partition_is_no_corrupt_one(lake):
+    with pytest.raises(StoreError, match="no ohlc_daily of 2026-03-06") as caught:
+        lake.read("ohlc_daily", SESSION)
+    assert not isinstance(caught.value, CorruptPartition)
+
+
+def test_a_full_disk_leaves_the_earlier_partition(lake, monkeypatch):
+    lake.write("ohlc_daily", SESSION, FRAME, "")
+
+    def full(self, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    with pytest.raises(StoreError, match="No space left"):
+        lake.write("ohlc_daily", SESSION, FRAME.head(1), "")
+    assert lake.read("ohlc_daily", SESSION).height == 3
+    assert not list(lake.path("ohlc_daily", SESSION).parent.glob("*.tmp"))
+
+
+def _write_for_ever(root):
+    lake = Lake(root, "0.1", simulated=True)
+    size = 1
+    while True:
+        size += 1
+        lake.write("d", SESSION, pl.DataFrame({"symbol": [f"S{n}" for n in range(size * 1000)], "size": size}), "")
+
+
+def test_a_writer_killed_at_any_instant_leaves_a_whole_partition(tmp_path):
+    lake = Lake(tmp_path, "0.1", simulated=True)
+    lake.write("d", SESSION, pl.DataFrame({"symbol": [f"S{n}" for n in range(1000)], "size": 1}), "")
+    for _ in range(3):
+        writer = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(tmp_path,))
+        before = lake.path("d", SESSION).stat().st_mtime_ns
+        writer.start()
+        while lake.path("d", SESSION).stat().st_mtime_ns == before:
+            pass
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        frame = lake.read("d", SESSION)
+        assert frame.height == 1000 * frame["size"][0]
+
+
+def test_staged_batches_stand_until_cleared(lake):
+    lake.stage("volume_slots", "r1", "0000", FRAME)
+    lake.stage("volume_slots", "r2", "0000", FRAME)
+    assert lake.staged("volume_slots", "r1", "0000").equals(FRAME)
+    assert lake.staged("volume_slots", "r1", "0001") is None
+    lake.clear_staging("volume_slots", keep="r1")
+    assert lake.staged("volume_slots", "r2", "0000") is None
+    lake.clear_staging("volume_slots")
+    assert lake.staged("volume_slots", "r1", "0000") is None
