@@ -1,0 +1,79 @@
+"""Massive's REST, as `ports.MarketData`. Only moves bytes: `wire.py` reads them, `http.py` asks for them."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
+from itertools import pairwise
+from typing import TypeVar
+from urllib.parse import quote
+
+from yarl import URL
+
+from tradeul.errors import MalformedResponse
+from tradeul.providers.http import HttpClient, check_address
+from tradeul.providers.polygon import wire
+from tradeul.providers.ports import Closure
+from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
+from tradeul.records.tickers import Split, Ticker
+
+T = TypeVar("T")
+STOCKS = {"market": "stocks", "active": "true", "limit": "1000"}
+
+
+class PolygonClient:
+    """``bulk=False`` is for live: it may use the tenth of the rate limit that bulk work leaves."""
+
+    def __init__(self, http: HttpClient, base_url: str, *, bulk: bool = True) -> None:
+        check_address(base_url)
+        self._http = http
+        self._base = base_url.rstrip("/")
+        self._bulk = bulk
+
+    async def tickers(self) -> list[Ticker]:
+        return await self._pages("tickers", "/v3/reference/tickers", STOCKS, wire.decode_tickers)
+
+    async def splits(self, since: date, until: date) -> list[Split]:
+        params = {"execution_date.gte": str(since), "execution_date.lte": str(until), "limit": "1000"}
+        splits = await self._pages("splits", "/stocks/v1/splits", params, wire.decode_splits)
+        # A server that does not know the filter must not change history before `since`.
+        return [split for split in splits if since <= split.session <= until]
+
+    async def grouped_daily(self, session: date) -> list[DailyBar]:
+        path = f"/v2/aggs/grouped/locale/us/market/stocks/{session}"
+        decode = partial(wire.decode_grouped_daily, session=session)
+        return await self._ask(f"grouped daily {session}", path, {"adjusted": "false"}, decode)
+
+    async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
+        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{minutes}/minute/{start}/{end}"
+        params = {"adjusted": "false", "sort": "asc", "limit": "50000"}
+        endpoint = f"intraday bars {symbol}"
+        bars = await self._pages(endpoint, path, params, partial(wire.decode_intraday, symbol=symbol))
+        if any(earlier.start_ms >= later.start_ms for earlier, later in pairwise(bars)):
+            raise MalformedResponse(endpoint, "its bars are not in order of time, or one comes twice")
+        return bars
+
+    async def market_snapshot(self) -> list[TickerSnapshot]:
+        return await self._ask("market snapshot", "/v2/snapshot/locale/us/markets/stocks/tickers", None, wire.decode_snapshot)
+
+    async def closures(self) -> list[Closure]:
+        return await self._ask("closures", "/v1/marketstatus/upcoming", None, wire.decode_closures)
+
+    async def _ask(self, endpoint: str, path: str, params: Mapping[str, str] | None, decode: Callable[[bytes], T]) -> T:
+        return await self._http.fetch(self._base + path, decode, params, endpoint, bulk=self._bulk)
+
+    async def _pages(
+        self, endpoint: str, path: str, params: Mapping[str, str], decode: Callable[[bytes], tuple[list[T], str | None]]
+    ) -> list[T]:
+        """Every page, until one names no next. The address may name another host: the key stays with ours."""
+        rows: list[T] = []
+        seen: set[str] = set()
+        query: Mapping[str, str] | None = params
+        while True:
+            page, next_url = await self._ask(endpoint, path, query, decode)
+            rows += page
+            if not next_url:
+                return rows
+            path, query = URL(next_url, encoded=True).raw_path_qs, None
+            if path in seen:
+                raise MalformedResponse(endpoint, f"its pages go in a circle: {path[:120]} came twice, after {len(rows)} rows")
+            seen.add(path)

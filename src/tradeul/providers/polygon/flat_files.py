@@ -1,0 +1,59 @@
+"""Massive's daily files (an S3 store), as `ports.MinuteFiles`. Only moves bytes: `wire_files.py` reads them."""
+
+from datetime import date, timedelta
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+from yarl import URL
+
+from tradeul.clock import Clock
+from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
+from tradeul.providers.http import LOOPBACK, check_address, retrying
+from tradeul.providers.ports import FlatFile
+
+
+class PolygonFlatFiles:
+    def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
+        check_address(endpoint)
+        self._clock = clock
+        self._host = URL(endpoint).host
+        self._store = S3Store(
+            bucket,
+            endpoint=endpoint.rstrip("/"),
+            region="us-east-1",
+            access_key_id=key,
+            secret_access_key=secret,
+            virtual_hosted_style_request=False,
+            client_options={
+                "allow_http": self._host in LOOPBACK,
+                "connect_timeout": timedelta(seconds=10),
+                "read_timeout": timedelta(seconds=30),
+                "timeout": timedelta(seconds=300),  # 25 MB over a slow line
+            },
+            # `retrying` is the one retry policy.
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=300)},
+        )
+
+    async def minute_file(self, session: date) -> FlatFile | None:
+        path = f"us_stocks_sip/minute_aggs_v1/{session:%Y/%m}/{session}.csv.gz"
+
+        async def attempt() -> FlatFile | None:
+            try:
+                result = await obstore.get_async(self._store, path)
+                data = bytes(await result.bytes_async())
+            except NotFoundError:
+                return None
+            except UnauthenticatedError as error:
+                raise Unauthorized(
+                    f"flat file {session}: {self._host} does not know this pair of keys: check TRADEUL_VENDOR_FILES_KEY"
+                ) from error
+            except PermissionDeniedError as error:
+                raise NotEntitled(
+                    f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
+                ) from error
+            except (BaseError, OSError) as error:
+                raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).strip()[:200]}") from error
+            return FlatFile(session, (result.meta.get("e_tag") or "").strip('"'), data)
+
+        return await retrying(self._clock, attempt)

@@ -1,0 +1,240 @@
+"""Massive's live stream, as `ports.MarketStream`.
+
+    connect -> "connected" -> auth -> "auth_success" -> subscribe -> "success" -> frames ...
+       ^                        |                                                   |
+       |                   "auth_failed": ends the stream                           |
+       +---- jittered, doubling wait (longer after "max_connections") <--- closed --+
+
+The vendor drops a slow reader, so frames are read and decoded at once and
+wait in a bounded queue of batches. When the consumer falls so far behind that
+it is full, all that waits becomes one batch without its second bars: a minute
+bar replaces its seconds anyway, so that nothing is wrong in a minute from then.
+If even minutes and halts alone are too many, they go too and the batch says
+`resubscribed`: read again what may be missing. Both are counted, never silent.
+
+While it connects, and from a frame's arrival until the consumer asks for the
+batch after it, `clock.busy()` is held. It does not know what a bar means.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+
+import aiohttp
+import msgspec
+import structlog
+
+from tradeul.clock import Clock
+from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
+from tradeul.providers.http import check_address, waits
+from tradeul.providers.polygon.lag import LagMeter
+from tradeul.providers.polygon.wire_stream import Frame, decode_frame
+from tradeul.records.bars import StreamBatch
+
+CHANNELS = "A.*,AM.*,LULD.*"
+HANDSHAKE_SECONDS = 10.0
+PING_SECONDS = 20.0  # a dead line is noticed within one and a half of it
+LONGEST_WAIT_SECONDS = 30.0
+MAX_CONNECTIONS_WAIT_SECONDS = 60.0  # another program took the connection: do not wrestle for it
+MOST_FRAME_BYTES = 16 << 20
+MOST_WAITING = 200_000  # messages in the queue, however few batches they are: some 50 MB
+MOST_KEPT = 50_000  # minute bars and halts kept of a full queue: four minutes of the whole market
+LOG_EVERY_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class _TooManyConnections(VendorUnavailable):
+    """Another connection with this key took over."""
+
+
+def size(batch: StreamBatch) -> int:
+    return len(batch.seconds) + len(batch.minutes) + len(batch.halts)
+
+
+def squeezed(batches: Sequence[StreamBatch]) -> StreamBatch:
+    """One batch for many: without second bars; empty but for `resubscribed` if the rest is still too much."""
+    last = batches[-1]
+    resubscribed = any(batch.resubscribed for batch in batches)
+    minutes = [bar for batch in batches for bar in batch.minutes]
+    halts = [halt for batch in batches for halt in batch.halts]
+    if len(minutes) + len(halts) > MOST_KEPT:
+        return StreamBatch(last.received_ms, resubscribed=True)
+    return StreamBatch(last.received_ms, [], minutes, halts, resubscribed)
+
+
+class PolygonStream:
+    """For metrics: ``messages``, ``dropped`` (bars that a full queue cost), ``reconnects``, ``problems``, `lag_ms`."""
+
+    def __init__(self, clock: Clock, url: str, key: str, queue_batches: int = 1000) -> None:
+        check_address(url)
+        self.messages = 0
+        self.dropped = 0
+        self.reconnects = 0
+        self.problems: Counter[str] = Counter()
+        self._clock = clock
+        self._url = url
+        self._key = key
+        self._queue_batches = queue_batches
+        self._queue: deque[tuple[StreamBatch, ExitStack]] = deque()
+        self._filled = asyncio.Event()
+        self._waiting = 0  # messages in the queue
+        self._lag = LagMeter()
+        self._logged_at_ms: dict[str, int] = {}
+
+    def lag_ms(self, share: float) -> int | None:
+        """Arrival minus bar end that ``share`` (0.5, 0.99) of the last minute's bars did not exceed."""
+        return self._lag.percentile_ms(share, self._now_ms())
+
+    async def batches(self) -> AsyncIterator[StreamBatch]:
+        """One consumer at a time; close the iterator (`contextlib.aclosing`) when leaving early.
+
+        Raises:
+            Unauthorized, NotEntitled: final.
+        """
+        reading = asyncio.create_task(self._read())
+        reading.add_done_callback(lambda _: self._filled.set())
+        try:
+            while True:
+                while self._queue:
+                    batch, held = self._queue.popleft()
+                    self._waiting -= size(batch)
+                    with held:
+                        yield batch
+                if reading.done():
+                    await reading
+                self._filled.clear()
+                await self._filled.wait()
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            while self._queue:
+                self._queue.popleft()[1].close()
+            self._waiting = 0
+
+    async def _read(self) -> None:
+        """Connect for ever; ends only by an error that asking again cannot heal."""
+        delays = waits(LONGEST_WAIT_SECONDS)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=HANDSHAKE_SECONDS)) as session:
+            while True:
+                received = self.messages
+                try:
+                    await self._connection(session)
+                    wait, why = next(delays), "closed by the server"
+                except _TooManyConnections as error:
+                    wait, why = MAX_CONNECTIONS_WAIT_SECONDS + next(delays), str(error)
+                except VendorUnavailable as error:
+                    wait, why = next(delays), str(error)
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    wait, why = next(delays), f"{type(error).__name__}: {error}"
+                if self.messages > received:
+                    # It worked: patience begins anew.
+                    delays = waits(LONGEST_WAIT_SECONDS)
+                self.reconnects += 1
+                log.warning("stream_disconnected", reason=why.replace(self._key, "KEY"), wait_seconds=round(wait, 1))
+                await self._clock.back_off(wait)
+
+    async def _connection(self, session: aiohttp.ClientSession) -> None:
+        with ExitStack() as held:
+            held.enter_context(self._clock.busy())
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                socket = await self._open(session)
+            async with socket:
+                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                    await self._handshake(socket)
+                log.info("stream_connected")
+                if self.reconnects:
+                    self._put(StreamBatch(self._now_ms(), resubscribed=True))
+                held.close()
+                async for message in socket:
+                    self._take(message)
+
+    async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+        try:
+            return await session.ws_connect(self._url, heartbeat=PING_SECONDS, max_msg_size=MOST_FRAME_BYTES, compress=0)
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == 401:
+                raise Unauthorized("stream: the vendor does not know this key: check MASSIVE_API_KEY") from error
+            if error.status == 403:
+                raise NotEntitled("stream: the plan of this key does not include it: a larger plan does") from error
+            raise
+
+    async def _handshake(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        await self._until(socket, "connected")
+        await socket.send_str(msgspec.json.encode({"action": "auth", "params": self._key}).decode())
+        await self._until(socket, "auth_success")
+        await socket.send_str(msgspec.json.encode({"action": "subscribe", "params": CHANNELS}).decode())
+        await self._until(socket, "success")
+
+    async def _until(self, socket: aiohttp.ClientWebSocketResponse, wanted: str) -> None:
+        """Take frames, data too, until the server says ``wanted``."""
+        async for message in socket:
+            if any(status.status == wanted for status in self._take(message).statuses):
+                return
+        raise VendorUnavailable(f'stream: closed before it said "{wanted}"')
+
+    def _take(self, message: aiohttp.WSMessage) -> Frame:
+        """Decode a frame and queue its data: no await, so that a ping after it is answered when it is queued."""
+        if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            raise VendorUnavailable(f"stream: {message.type.name.lower()}: {message.data}")
+        received_ms = self._now_ms()
+        frame = decode_frame(message.data, received_ms)
+        batch = frame.batch
+        bars = batch.seconds or batch.minutes
+        self.messages += size(batch)
+        if bars:
+            self._lag.note(bars, received_ms)
+        if bars or batch.halts:
+            self._put(batch)
+        for kind, number in frame.problems.items():
+            self._count_problem(kind, number)
+        for status in frame.statuses:
+            self._obey(status.status, status.message)
+        return frame
+
+    def _obey(self, status: str, message: str) -> None:
+        text = message.replace(self._key, "KEY")
+        match status:
+            case "auth_failed" if "plan" in text.lower():
+                raise NotEntitled(f"stream: the plan of this key does not include it ({text}): a larger plan does")
+            case "auth_failed":
+                raise Unauthorized(f"stream: the vendor does not know this key ({text}): check MASSIVE_API_KEY")
+            case "max_connections":
+                raise _TooManyConnections(f"another program uses this key's one connection ({text}): stop it")
+            case "connected" | "auth_success" | "success":
+                pass
+            case _:
+                # An error about one channel (LULD on a delayed plan) leaves the others running.
+                self._count_problem(f"status {status[:24]}", 1, text)
+
+    def _put(self, batch: StreamBatch) -> None:
+        held = ExitStack()
+        held.enter_context(self._clock.busy())
+        self._queue.append((batch, held))
+        self._waiting += size(batch)
+        if len(self._queue) > self._queue_batches or self._waiting > MOST_WAITING:
+            self._squeeze()
+        self._filled.set()
+
+    def _squeeze(self) -> None:
+        kept = squeezed([batch for batch, _ in self._queue])
+        dropped, batches = self._waiting - size(kept), len(self._queue)
+        self.dropped += dropped
+        self._count_problem("queue full", 1, f"{dropped} of {self._waiting} messages dropped from {batches} batches")
+        while len(self._queue) > 1:
+            self._queue.popleft()[1].close()
+        self._queue[0] = (kept, self._queue[0][1])
+        self._waiting = size(kept)
+
+    def _count_problem(self, kind: str, number: int, detail: str = "") -> None:
+        """At most one line a minute and kind; the counter has them all. Kinds beyond 50 are one kind: names come from outside."""
+        kind = kind if kind in self.problems or len(self.problems) < 50 else "other"
+        self.problems[kind] += number
+        now_ms = self._now_ms()
+        if now_ms - self._logged_at_ms.get(kind, -(10**15)) >= LOG_EVERY_SECONDS * 1000:
+            self._logged_at_ms[kind] = now_ms
+            log.warning("stream_problem", kind=kind, count=self.problems[kind], detail=detail)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)

@@ -1,0 +1,315 @@
+"""Massive's bytes into our records. Pure: no socket, no clock, no guess.
+
+    REST bodies        decode_grouped_daily, decode_intraday, decode_snapshot,
+                       decode_tickers, decode_splits, decode_closures
+    stream frames      decode_frame (`wire_stream.py`)
+    flat files         decode_minute_file (`wire_files.py`)
+
+A body of a wrong form (cut, HTML, null for a number, fewer rows than its own
+count, a negative price) is a `MalformedResponse` naming endpoint and position,
+never a shorter list. Zeros by which the vendor says "nothing yet" become None.
+Symbols keep the vendor's spelling (``BACpM``, ``BRK.B``); they are checked here
+and nowhere else. It does not know which address a body came from (`client.py`).
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from tradeul.errors import MalformedResponse
+from tradeul.providers.ports import Closure
+from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
+from tradeul.records.tickers import Split, Ticker
+
+T = TypeVar("T")
+Price = Annotated[float, Meta(gt=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Instant = Annotated[int, Meta(ge=0)]
+Text = Annotated[str, Meta(min_length=1, max_length=24)]  # a cheap first look at a symbol; `symbol_of` decides
+
+# Letters, then what preferreds, classes, warrants and when-issued shares add. No test symbol and no real one is longer.
+SYMBOL = r"^[A-Za-z][A-Za-z0-9]{0,9}([.\-+/=][A-Za-z0-9]{1,6}){0,2}$"
+_is_symbol = re.compile(SYMBOL).match
+
+
+class _Envelope(msgspec.Struct):
+    status: str | None = None
+    error: str | None = None
+    message: str | None = None
+    next_url: str | None = None
+    resultsCount: int | None = None  # noqa: N815
+    count: int | None = None
+
+
+class _Aggregate(msgspec.Struct, gc=False):
+    o: Price
+    h: Price
+    l: Price  # noqa: E741
+    c: Price
+    v: Amount
+    t: Instant
+    vw: Amount | None = None
+    n: Amount | None = None
+
+
+class _GroupedRow(_Aggregate, gc=False):
+    T: Text = ""
+
+
+class _Grouped(_Envelope):
+    results: list[_GroupedRow] | None = None
+
+
+class _Range(_Envelope):
+    results: list[_Aggregate] | None = None
+
+
+class _TickerRow(msgspec.Struct, gc=False):
+    ticker: Text
+    name: str | None = None
+    type: str | None = None
+    primary_exchange: str | None = None
+    cik: str | None = None
+    list_date: date | None = None
+
+
+class _Tickers(_Envelope):
+    results: list[_TickerRow] | None = None
+
+
+class _SplitRow(msgspec.Struct, gc=False):
+    ticker: Text
+    execution_date: date
+    split_from: Price
+    split_to: Price
+
+
+class _Splits(_Envelope):
+    results: list[_SplitRow] | None = None
+
+
+class _Holiday(msgspec.Struct):
+    exchange: str
+    date: date
+    status: str
+    close: datetime | None = None
+
+
+class _Day(msgspec.Struct, gc=False):
+    o: Amount | None = None
+    h: Amount | None = None
+    l: Amount | None = None  # noqa: E741
+    c: Amount | None = None
+    v: Amount | None = None
+    vw: Amount | None = None
+
+
+class _Minute(_Day, gc=False):
+    t: Instant | None = None
+    av: Amount | None = None
+
+
+class _Trade(msgspec.Struct, gc=False):
+    p: Amount | None = None
+    t: Instant | None = None
+
+
+class _Quote(msgspec.Struct, gc=False):
+    p: Amount | None = None
+    P: Amount | None = None
+
+
+class _SnapshotRow(msgspec.Struct, gc=False):
+    ticker: Text
+    updated: Instant | None = None
+    day: _Day | None = None
+    min: _Minute | None = None
+    lastTrade: _Trade | None = None  # noqa: N815
+    lastQuote: _Quote | None = None  # noqa: N815
+    prevDay: _Day | None = None  # noqa: N815
+
+
+class _Snapshot(_Envelope):
+    tickers: list[_SnapshotRow] | None = None
+
+
+_grouped = msgspec.json.Decoder(_Grouped)
+_range = msgspec.json.Decoder(_Range)
+_tickers = msgspec.json.Decoder(_Tickers)
+_splits = msgspec.json.Decoder(_Splits)
+_holidays: msgspec.json.Decoder[list[_Holiday]] = msgspec.json.Decoder(list[_Holiday])
+_snapshot = msgspec.json.Decoder(_Snapshot)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes, endpoint: str) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedResponse(endpoint, f"{error} ({len(body)} bytes, beginning with {body[:40]!r})") from error
+
+
+def _rows(rows: list[T] | None, head: _Envelope, endpoint: str) -> list[T]:
+    """The rows, held against the answer's own count. No rows are fine only where it counts zero."""
+    count = head.resultsCount if head.resultsCount is not None else head.count
+    if rows is None and count != 0:
+        said = head.error or head.message or f"status {head.status}, count {count}"
+        raise MalformedResponse(endpoint, f"it holds no rows ({said})")
+    if count is not None and count != len(rows or ()):
+        raise MalformedResponse(endpoint, f"it counts {count} rows but holds {len(rows or ())}")
+    return rows or []
+
+
+@lru_cache(maxsize=32_768)  # every stream message asks
+def symbol_of(text: str) -> str | None:
+    """The symbol as we use it everywhere, or None where ``text`` is none."""
+    symbol = text.strip()
+    return symbol if _is_symbol(symbol) else None
+
+
+def _symbols(texts: Sequence[str], endpoint: str, place: str) -> list[str]:
+    symbols = [symbol_of(text) for text in texts]
+    if None in symbols:
+        row = symbols.index(None)
+        raise MalformedResponse(endpoint, f"{texts[row]!r} is no symbol - at `{place.format(row)}`")
+    return symbols  # type: ignore[return-value]
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def decode_grouped_daily(body: bytes, session: date) -> list[DailyBar]:
+    """One session of the whole market, in the vendor's (arbitrary) order.
+
+    {"queryCount":2,"resultsCount":2,"adjusted":false,"results":[
+      {"T":"DNN","v":16789079,"vw":2.0883,"o":2.13,"c":2.09,"h":2.135,"l":2.06,"t":1718913600000,"n":13668},
+      {"T":"ZBZX","v":0,"o":25.0,"c":25.0,"h":25.0,"l":25.0,"t":1718913600000}],"status":"OK","count":2}
+    """
+    endpoint = f"grouped daily {session}"
+    answer = _decode(_grouped, body, endpoint)
+    rows = _rows(answer.results, answer, endpoint)
+    symbols = _symbols([row.T for row in rows], endpoint, "$.results[{}].T")
+    return [
+        DailyBar(symbol, session, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n))
+        for symbol, row in zip(symbols, rows, strict=True)
+    ]
+
+
+def decode_intraday(body: bytes, symbol: str) -> tuple[list[IntradayBar], str | None]:
+    """One page of a symbol's bars, and the address of the next page.
+
+    {"ticker":"AAPL","queryCount":2,"resultsCount":1,"adjusted":false,"results":[
+      {"v":642646.0,"vw":75.1,"o":75.2,"c":75.0,"h":75.3,"l":74.9,"t":1577941200000,"n":821}],
+      "status":"OK","next_url":"https://api.massive.com/v2/aggs/ticker/AAPL/range/5/minute/1578.../2020-01-10?cursor=bG"}
+    """
+    endpoint = f"intraday bars {symbol}"
+    answer = _decode(_range, body, endpoint)
+    rows = _rows(answer.results, answer, endpoint)
+    bars = [IntradayBar(symbol, row.t, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n)) for row in rows]
+    return bars, answer.next_url
+
+
+def decode_tickers(body: bytes) -> tuple[list[Ticker], str | None]:
+    """One page of what is listed. ``count`` is the page's.
+
+    {"results":[{"ticker":"A","name":"Agilent Technologies Inc.","market":"stocks","primary_exchange":"XNYS","type":"CS",
+      "active":true,"cik":"0001090872"}],"status":"OK","count":1,"next_url":"https://api.massive.com/v3/reference/tickers?cursor=YW"}
+    """
+    answer = _decode(_tickers, body, "tickers")
+    rows = _rows(answer.results, answer, "tickers")
+    symbols = _symbols([row.ticker for row in rows], "tickers", "$.results[{}].ticker")
+    tickers = [
+        Ticker(symbol, row.name, row.type, row.primary_exchange, row.cik, row.list_date) for symbol, row in zip(symbols, rows, strict=True)
+    ]
+    return tickers, answer.next_url
+
+
+def decode_splits(body: bytes) -> tuple[list[Split], str | None]:
+    """One page of splits.
+
+    {"results":[{"execution_date":"2022-07-18","split_from":1,"split_to":20,"ticker":"GOOGL"}],"status":"OK"}
+    """
+    answer = _decode(_splits, body, "splits")
+    rows = _rows(answer.results, answer, "splits")
+    symbols = _symbols([row.ticker for row in rows], "splits", "$.results[{}].ticker")
+    splits = [Split(symbol, row.execution_date, row.split_from, row.split_to) for symbol, row in zip(symbols, rows, strict=True)]
+    return splits, answer.next_url
+
+
+def decode_closures(body: bytes) -> list[Closure]:
+    """Announced closures of the stock exchanges, one per date.
+
+    [{"exchange":"NYSE","name":"Thanksgiving","date":"2022-11-25","status":"early-close",
+      "open":"2022-11-25T14:30:00.000Z","close":"2022-11-25T18:00:00.000Z"}]
+    """
+    found: dict[date, Closure] = {}
+    holidays: list[_Holiday] = _decode(_holidays, body, "closures")
+    for row, holiday in enumerate(holidays):
+        if holiday.exchange not in ("NYSE", "NASDAQ"):
+            continue
+        if holiday.status not in ("closed", "early-close"):
+            raise MalformedResponse("closures", f"unknown status {holiday.status!r} - at `$[{row}].status`")
+        early = holiday.status == "early-close"
+        if early and (holiday.close is None or holiday.close.tzinfo is None):
+            raise MalformedResponse("closures", f"an early close without its instant - at `$[{row}].close`")
+        close_at_ms = int(holiday.close.timestamp() * 1000) if early and holiday.close else None
+        found[holiday.date] = Closure(holiday.date, not early, close_at_ms)
+    return sorted(found.values(), key=lambda closure: closure.session)
+
+
+def epoch_ms(instant: int | None) -> int | None:
+    """Milliseconds. The vendor means nanoseconds; its published samples hold microseconds, its prose says milliseconds."""
+    if not instant:
+        return None
+    return instant // 1_000_000 if instant >= 10**17 else instant // 1000 if instant >= 10**14 else instant
+
+
+_NO_DAY, _NO_MINUTE, _NO_TRADE, _NO_QUOTE = _Day(), _Minute(), _Trade(), _Quote()
+
+
+def decode_snapshot(body: bytes) -> list[TickerSnapshot]:
+    """The whole market now. A ticker that did not trade yet has zeros in ``day`` and ``min``: None here.
+
+    {"count":1,"status":"OK","tickers":[{"ticker":"BCAT","todaysChange":-0.124,"todaysChangePerc":-0.601,"updated":1605192894630916600,
+      "day":{"c":20.506,"h":20.64,"l":20.506,"o":20.64,"v":37216,"vw":20.616},"prevDay":{"c":20.63,"h":21,"l":20.5,"o":20.79,"v":292738},
+      "lastQuote":{"P":20.6,"S":22,"p":20.5,"s":13,"t":1605192959994246100},"lastTrade":{"p":20.506,"s":2416,"t":1605192894630916600},
+      "min":{"av":37216,"c":20.506,"h":20.506,"l":20.506,"o":20.506,"v":5000,"vw":20.5105,"t":1684428600000,"n":5}}]}
+    """
+    answer = _decode(_snapshot, body, "market snapshot")
+    rows = _rows(answer.tickers, answer, "market snapshot")
+    symbols = _symbols([row.ticker for row in rows], "market snapshot", "$.tickers[{}].ticker")
+    return [_ticker_snapshot(symbol, row) for symbol, row in zip(symbols, rows, strict=True)]
+
+
+def _ticker_snapshot(symbol: str, row: _SnapshotRow) -> TickerSnapshot:
+    day, minute = row.day or _NO_DAY, row.min or _NO_MINUTE
+    trade, quote = row.lastTrade or _NO_TRADE, row.lastQuote or _NO_QUOTE
+    return TickerSnapshot(
+        symbol,
+        epoch_ms(row.updated),
+        day.o or None,
+        day.h or None,
+        day.l or None,
+        day.c or None,
+        # A volume of zero is only news where there is a bar.
+        day.v if day.c else None,
+        day.vw or None,
+        minute.t or None,
+        minute.o or None,
+        minute.h or None,
+        minute.l or None,
+        minute.c or None,
+        minute.v if minute.c else None,
+        minute.vw or None,
+        minute.av or None,
+        trade.p or None,
+        epoch_ms(trade.t),
+        quote.p or None,
+        quote.P or None,
+        (row.prevDay or _NO_DAY).c or None,
+    )

@@ -1,0 +1,105 @@
+"""A flat file of minute bars into columns. Pure; the store of files is `flat_files.py`'s.
+
+A day is some 1.7 million rows, 100 MB of CSV: it is unpacked and parsed in
+chunks, so that text and columns are never whole in memory together.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+
+import polars as pl
+
+from tradeul.errors import MalformedResponse
+from tradeul.providers.polygon.wire import SYMBOL
+
+SCHEMA = {
+    "ticker": pl.String(),
+    "volume": pl.Float64(),
+    "open": pl.Float64(),
+    "close": pl.Float64(),
+    "high": pl.Float64(),
+    "low": pl.Float64(),
+    "window_start": pl.Int64(),
+    "transactions": pl.Float64(),
+}
+HEADER = ",".join(SCHEMA).encode()
+CHUNK = 8 << 20  # bytes of CSV parsed at a time
+PRICES = ("open", "high", "low", "close")
+
+
+def decode_minute_file(data: bytes, name: str = "minute file") -> pl.DataFrame:
+    """Columns symbol (categorical), start_ms i64, open, high, low, close, volume f64, trades i32; rows in the file's order.
+
+    ticker,volume,open,close,high,low,window_start,transactions
+    AAPL,4930,200.29,200.5,200.63,200.29,1744792500000000000,129
+    """
+    frames: list[pl.DataFrame] = []
+    line = 2
+    for text in _chunks(data, name):
+        if not frames:
+            header, _, text = text.partition(b"\n")
+            if header.strip() != HEADER:
+                raise MalformedResponse(name, f"line 1 is {header[:80]!r}, not {HEADER.decode()!r}")
+        frames.append(_parse(text, name, line))
+        line += frames[-1].height
+    if not frames:
+        raise MalformedResponse(name, "it is empty")
+    # One piece per chunk: joining them would copy everything once more.
+    return pl.concat(frames, rechunk=False)
+
+
+def _chunks(data: bytes, name: str) -> Iterator[bytes]:
+    """The unpacked text, cut at line ends."""
+    rest, packed = b"", data
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        while packed:
+            text = rest + unpacker.decompress(packed, CHUNK)
+            packed = unpacker.unconsumed_tail
+            if unpacker.eof:
+                # The format allows several members, one after the other.
+                packed = unpacker.unused_data
+                unpacker = zlib.decompressobj(wbits=31) if packed else unpacker
+            end = text.rfind(b"\n") + 1
+            rest = text[end:]
+            if end:
+                yield text[:end]
+        rest += unpacker.flush()
+    except zlib.error as error:
+        raise MalformedResponse(name, f"no gzip, or damaged: {error}") from error
+    if not unpacker.eof:
+        raise MalformedResponse(name, f"the gzip ends early, after {len(data)} bytes")
+    if rest:
+        yield rest
+
+
+def _parse(text: bytes, name: str, first_line: int) -> pl.DataFrame:
+    if not text:
+        return _renamed(pl.DataFrame(schema=SCHEMA))
+    try:
+        rows = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=list(SCHEMA), schema=SCHEMA, quote_char=None)
+    except pl.exceptions.PolarsError as error:
+        raise MalformedResponse(name, f"in the rows from line {first_line} on: {str(error).splitlines()[0]}") from error
+    # A null is not wrong by itself to a comparison: hence the filter's `fill_null`.
+    good = (
+        pl.all_horizontal(pl.col(price).is_finite() & (pl.col(price) > 0) for price in PRICES)
+        & pl.all_horizontal(pl.col(amount).is_finite() & (pl.col(amount) >= 0) for amount in ("volume", "transactions"))
+        & (pl.col("transactions") < 2**31)
+        & (pl.col("window_start") > 0)
+        & pl.col("ticker").str.strip_chars().str.contains(SYMBOL)
+    ).fill_null(False)  # noqa: FBT003
+    bad = rows.with_row_index("line", offset=first_line).filter(~good)
+    if bad.height:
+        raise MalformedResponse(name, f"line {bad['line'][0]} has no symbol, or a number is missing or out of range: {bad.row(0)[1:]}")
+    return _renamed(rows)
+
+
+def _renamed(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        pl.col("ticker").str.strip_chars().cast(pl.Categorical).alias("symbol"),
+        (pl.col("window_start") // 1_000_000).alias("start_ms"),
+        *PRICES,
+        "volume",
+        pl.col("transactions").cast(pl.Int32).alias("trades"),
+    )
