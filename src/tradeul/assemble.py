@@ -219,11 +219,12 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds)
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port)
-    api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, settings.gateway_port)
     async with asyncio.TaskGroup() as group:
-        for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run, api.run):
+        for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run):
             group.create_task(run())
         await gateway.started.wait()
+        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port)
+        group.create_task(api.run())
         await api.started.wait()
         await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
 

@@ -20,6 +20,12 @@ class LoopWatchdog:
         self.over_limit = 0
 
     async def run(self) -> None:
+        try:
+            await self._watch()
+        finally:
+            log.info("event_loop_watched", longest_seconds=round(self.longest_seconds, 3), over_limit=self.over_limit)
+
+    async def _watch(self) -> None:
         reported, worst = time.monotonic(), 0.0
         while True:
             before = time.monotonic()

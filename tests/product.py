@@ -1,0 +1,96 @@
+"""The whole product as a child process, for tests that use it as a person would."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TICKERS = 300
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEUL_", "MASSIVE_", "POLYGON_"))}
+
+
+def eventually(ask: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """The first truthy answer; the product is another process, so we must look again and again."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+class Product:
+    """``tradeul up`` on a state folder, free ports, a small simulated market."""
+
+    def __init__(self, state: Path, **settings: object) -> None:
+        self.state = state
+        names = {"state": state, "simulator_tickers": TICKERS} | dict.fromkeys(("api_port", "gateway_port", "simulator_port"), 0) | settings
+        environment = CLEAN | {f"TRADEUL_{name.upper()}": str(value) for name, value in names.items()}
+        command = [sys.executable, "-m", "tradeul", "up"]
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.page = ""
+
+    def ready(self) -> "Product":
+        """Wait until the page is served."""
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, f"no address in {line!r}; stderr: {self.process.communicate()[1]}"
+        self.page = found[0]
+        return self
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.page + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return self.get(f"api/lists/{name}")["rows"]
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        path = self.state / "logs" / "tradeul.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        parsed = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [line for line in parsed if line.get("event") == event]
+
+    def family(self) -> list[psutil.Process]:
+        with psutil.Process(self.process.pid).oneshot():
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=20)
+
+
+@contextmanager
+def running(state: Path, **settings: object) -> Iterator[Product]:
+    product = Product(state, **settings)
+    try:
+        yield product.ready()
+    finally:
+        if product.process.poll() is None:
+            product.stop()
+
+
+def processes_of(state: Path) -> list[psutil.Process]:
+    """Whoever names this state folder on its command line, or works in it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and any(str(state) in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
