@@ -29,5 +29,5 @@ def test_a_foreign_page_may_not(origin):
 
 def test_another_address_than_loopback_needs_a_token_that_does_not_exist_yet():
     require_loopback("127.0.0.1")
-    with pytest.raises(SettingsError, match="TRADEUL_HOST=0.0.0.0"):
+    with pytest.raises(SettingsError, match=r"TRADEUL_HOST=0\.0\.0\.0"):
         require_loopback("0.0.0.0")

@@ -1,0 +1,128 @@
+// The socket: one at a time, made again when it breaks, subscribed to what is wanted. It knows no rows.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+const SILENCE_MS = 15_000; // the gateway says `status` every 5 s
+const PING_MS = 10_000;
+
+/**
+ * @typedef {{socket: string, mode: string, simulated: boolean, version: string}} Config
+ * @typedef {{onState: (state: "connecting" | "open" | "lost") => void, onConfig: (config: Config) => void, onMessage: (message: any) => void}} Handlers
+ */
+
+export class Connection {
+  /** @param {Handlers} handlers */
+  constructor(handlers) {
+    this.handlers = handlers;
+    /** @type {Set<string>} */
+    this.wanted = new Set();
+    /** @type {Set<string>} */
+    this.asked = new Set();
+    /** @type {Set<string>} */
+    this.known = new Set();
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.failures = 0;
+    this.heardAt = 0;
+    setInterval(() => this.watchDog(), 1000);
+    setInterval(() => this.say({ action: "ping" }), PING_MS);
+    // A laptop that wakes up, or a network that comes back, need not wait out the backoff.
+    addEventListener("online", () => this.retryNow());
+    document.addEventListener("visibilitychange", () => document.hidden || this.retryNow());
+    void this.open();
+  }
+
+  /** @param {string} list */
+  watch(list) {
+    this.wanted.add(list);
+    this.subscribe();
+  }
+
+  /** @param {string} list */
+  unwatch(list) {
+    this.wanted.delete(list);
+    if (this.asked.delete(list)) this.say({ action: "unsubscribe", list });
+  }
+
+  /** @param {string} list */
+  resync(list) {
+    this.say({ action: "resync", list });
+  }
+
+  subscribe() {
+    for (const list of this.wanted) {
+      if (this.asked.has(list) || !this.known.has(list)) continue;
+      this.asked.add(list);
+      this.say({ action: "subscribe", list });
+    }
+  }
+
+  async open() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.handlers.onState(this.failures ? "lost" : "connecting");
+    try {
+      const answer = await fetch("api/config", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (!answer.ok) throw new Error(`/api/config answered ${answer.status}`);
+      const config = await answer.json();
+      this.handlers.onConfig(config);
+      this.listen(new WebSocket(config.socket));
+    } catch {
+      this.retryLater();
+    }
+  }
+
+  /** @param {WebSocket} socket */
+  listen(socket) {
+    this.socket = socket;
+    this.heardAt = performance.now();
+    socket.onmessage = ({ data }) => {
+      if (socket !== this.socket) return;
+      this.heardAt = performance.now();
+      this.hear(JSON.parse(data));
+    };
+    socket.onclose = () => {
+      if (socket !== this.socket) return;
+      this.socket = null;
+      this.retryLater();
+    };
+  }
+
+  /** @param {any} message */
+  hear(message) {
+    if (message.type === "connected") {
+      this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+      if (this.failures || !this.asked.size) this.say({ action: "ping" });
+      this.failures = 0;
+      this.handlers.onState("open");
+    } else if (message.type === "unsubscribed") this.asked.delete(message.list);
+    this.handlers.onMessage(message);
+    if (message.type === "connected") this.subscribe();
+  }
+
+  retryLater() {
+    this.asked.clear();
+    this.failures += 1;
+    this.handlers.onState("lost");
+    // Full jitter: after a restart of the gateway its viewers must not come back all at once.
+    const longest = Math.min(FIRST_WAIT_MS * 2 ** (this.failures - 1), LONGEST_WAIT_MS);
+    this.timer = setTimeout(() => void this.open(), longest * (0.3 + 0.7 * Math.random()));
+  }
+
+  retryNow() {
+    if (this.timer !== undefined) void this.open();
+  }
+
+  watchDog() {
+    if (!this.socket || performance.now() - this.heardAt < SILENCE_MS) return;
+    const silent = this.socket;
+    this.socket = null; // its own close event may be minutes away
+    silent.close();
+    this.retryLater();
+  }
+
+  /** @param {object} message */
+  say(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+}

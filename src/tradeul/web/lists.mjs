@@ -1,0 +1,216 @@
+// One list on the page: its title, what it asks, and an AG Grid that follows snapshots and deltas in place.
+
+import { AllCommunityModule, ModuleRegistry, createGrid, themeQuartz } from "ag-grid-community";
+import { applyDelta, fromSnapshot } from "./deltas.mjs";
+import { columnOf, format, tone } from "./format.mjs";
+
+ModuleRegistry.registerModules([AllCommunityModule]);
+
+/**
+ * @typedef {{name: string, title: string, where: string, order: [string, string][], columns: string[]}} Head
+ * @typedef {import("./deltas.mjs").Row} Row
+ * @typedef {import("./format.mjs").Kind} Kind
+ */
+
+/** @type {Record<Kind, number>} */
+const WIDTHS = { price: 76, change: 78, pct: 74, ratio: 76, shares: 78, dollars: 82, count: 76, time: 84, text: 96, flag: 66 };
+const WIDE_TEXT = { name: 190, headline: 260, industry: 150, sector: 130 };
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+
+// Colours come from app.css, which knows light and dark.
+const THEME = themeQuartz.withParams({
+  accentColor: "var(--accent)",
+  backgroundColor: "var(--panel)",
+  foregroundColor: "var(--ink)",
+  borderColor: "var(--line)",
+  headerBackgroundColor: "var(--head)",
+  headerTextColor: "var(--muted)",
+  oddRowBackgroundColor: "var(--panel)",
+  rowHoverColor: "var(--hover)",
+  valueChangeValueHighlightBackgroundColor: "var(--flash)",
+  browserColorScheme: "inherit",
+  fontFamily: "inherit",
+  fontSize: 12.5,
+  headerFontSize: 11.5,
+  headerFontWeight: 500,
+  rowHeight: 25,
+  headerHeight: 27,
+  cellHorizontalPadding: 8,
+  iconSize: 12,
+  spacing: 4,
+  wrapperBorder: false,
+  wrapperBorderRadius: 0,
+  columnBorder: false,
+  headerColumnBorder: false,
+});
+
+export class ListPanel {
+  /** @param {Head} head @param {(list: string) => void} resync */
+  constructor(head, resync) {
+    this.head = head;
+    this.resync = resync;
+    /** @type {import("./deltas.mjs").ListState | undefined} */
+    this.state = undefined;
+    this.resyncing = false;
+    this.element = element("section", "panel");
+    this.title = element("h2", "", head.title);
+    this.count = element("span", "count");
+    this.count.setAttribute("aria-label", "rows");
+    const asks = element("p", "asks", head.where);
+    asks.title = `${head.where}\nordered by ${head.order.map(([expression, direction]) => `${expression} ${direction}`).join(", ")}`;
+    this.top = element("header", "");
+    this.top.append(this.title, this.count, asks);
+    this.body = element("div", "grid");
+    this.body.dataset.list = head.name;
+    this.note = element("p", "note", "Waiting for the first rows…");
+    this.element.append(this.top, this.body, this.note, element("div", "watermark", "SIMULATED"));
+    this.grid = createGrid(this.body, gridOptions(head));
+    this.grid.setGridAriaProperty("label", head.title);
+  }
+
+  close() {
+    this.grid.destroy();
+    this.element.remove();
+  }
+
+  clear() {
+    this.show(undefined);
+  }
+
+  /** @param {any} message  a snapshot or delta of this list */
+  hear(message) {
+    if (message.type === "snapshot") {
+      this.resyncing = false;
+      this.show(fromSnapshot(message));
+      return;
+    }
+    const next = applyDelta(this.state, message);
+    if (next) this.follow(next.state, next.changes);
+    else if (!this.resyncing) {
+      this.resyncing = true; // until the snapshot comes; further deltas cannot follow either
+      this.resync(this.head.name);
+    }
+  }
+
+  /** @param {import("./deltas.mjs").ListState | undefined} state */
+  show(state) {
+    this.state = state;
+    this.grid.flushAsyncTransactions();
+    this.grid.setGridOption("rowData", state ? [...state.rows.values()] : []);
+    this.describe();
+  }
+
+  /** @param {import("./deltas.mjs").ListState} state @param {import("./deltas.mjs").Changes} changes */
+  follow(state, changes) {
+    this.state = state;
+    this.grid.applyTransactionAsync(changes, ({ add }) => {
+      if (add.length && !CALM.matches) this.grid.flashCells({ rowNodes: add, columns: ["symbol"] });
+    });
+    this.describe();
+  }
+
+  describe() {
+    const size = this.state?.rows.size;
+    this.count.textContent = size === undefined ? "" : String(size);
+    this.note.hidden = Boolean(size);
+    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ticker fulfils ${this.head.where} now.`;
+  }
+}
+
+/** @param {Head} head @returns {import("ag-grid-community").GridOptions<Row>} */
+function gridOptions(head) {
+  const columns = head.columns.filter((name) => name !== "symbol" && name !== "rank");
+  return {
+    theme: THEME,
+    rowData: [],
+    columnDefs: [rankColumn(), symbolColumn(), ...columns.map(dataColumn)],
+    defaultColDef: { resizable: true, suppressHeaderMenuButton: true, sortingOrder: ["desc", "asc", null], comparator: unknownLast },
+    getRowId: ({ data }) => data.symbol,
+    asyncTransactionWaitMillis: 60,
+    cellFlashDuration: 250,
+    cellFadeDuration: 600,
+    suppressOverlays: ["noRows", "loading"],
+    suppressDragLeaveHidesColumns: true,
+    enableBrowserTooltips: true,
+    animateRows: false,
+    // A list is an order: whoever clears their own sorting gets the list's back.
+    onSortChanged: ({ api }) => {
+      if (!api.getColumnState().some(({ sort }) => sort)) api.applyColumnState({ state: [{ colId: "rank", sort: "asc" }] });
+    },
+  };
+}
+
+/** @returns {import("ag-grid-community").ColDef<Row>} */
+function rankColumn() {
+  return {
+    colId: "rank",
+    headerName: "#",
+    headerTooltip: "Place on the list; click to have the list's own order back",
+    field: "rank",
+    valueFormatter: ({ value }) => String(value + 1),
+    sort: "asc",
+    sortingOrder: ["asc"],
+    pinned: "left",
+    width: 40,
+    type: "rightAligned",
+    cellClass: "rank",
+    enableCellChangeFlash: false,
+  };
+}
+
+/** @returns {import("ag-grid-community").ColDef<Row>} */
+function symbolColumn() {
+  return {
+    field: "symbol",
+    headerName: "Symbol",
+    pinned: "left",
+    width: 92,
+    cellRenderer: symbolCell,
+    tooltipValueGetter: ({ data }) => [data?.name, data?.halted ? "trading halted" : "", data?.corp_action].filter(Boolean).join(" · "),
+    equals: () => false, // its tags depend on other fields of the row
+  };
+}
+
+/** @param {{data?: Row}} row */
+function symbolCell({ data }) {
+  const cell = element("span", "symbol", data?.symbol ?? "");
+  if (data?.halted) cell.append(element("abbr", "tag halt", "H"));
+  if (data?.partial) cell.append(element("abbr", "tag", "…"));
+  return cell;
+}
+
+/** @param {string} name @returns {import("ag-grid-community").ColDef<Row>} */
+function dataColumn(name) {
+  const { label, kind, help } = columnOf(name);
+  const isText = kind === "text" || kind === "flag";
+  return {
+    field: name,
+    headerName: label,
+    headerTooltip: help ? `${help} (${name})` : name,
+    width: /** @type {Record<string, number>} */ (WIDE_TEXT)[name] ?? WIDTHS[kind],
+    type: isText ? undefined : "rightAligned",
+    valueFormatter: ({ value }) => format(kind, value),
+    cellClass: ({ value }) => tone(kind, value),
+    tooltipField: kind === "text" ? name : undefined,
+    // Volumes change with every bar: only prices and their changes are worth a glance.
+    enableCellChangeFlash: (kind === "price" || kind === "change") && !CALM.matches,
+  };
+}
+
+/**
+ * Unknown stays below, whichever way a column is sorted.
+ * @param {any} left @param {any} right @param {unknown} _l @param {unknown} _r @param {boolean} isDescending
+ */
+function unknownLast(left, right, _l, _r, isDescending) {
+  const [noLeft, noRight] = [left === null || left === undefined, right === null || right === undefined];
+  if (noLeft || noRight) return (Number(noLeft) - Number(noRight)) * (isDescending ? -1 : 1);
+  return left < right ? -1 : Number(left > right);
+}
+
+/** @param {string} tag @param {string} className @param {string} [text] */
+export function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}

@@ -1,0 +1,138 @@
+// The page: four lists side by side where there is room, the others in tabs; on a phone all in tabs.
+
+import { Connection } from "./connection.mjs";
+import { ListPanel, element } from "./lists.mjs";
+import { StatusBar } from "./status.mjs";
+
+const FIRST = ["gappers_up", "momentum_up", "high_volume", "new_highs"];
+const WIDE = matchMedia("(min-width: 1000px)");
+
+/** @typedef {import("./lists.mjs").Head} Head */
+
+class Page {
+  constructor() {
+    this.place = /** @type {HTMLElement} */ (document.getElementById("lists"));
+    this.status = new StatusBar();
+    /** @type {Head[]} */
+    this.heads = [];
+    /** @type {Map<string, ListPanel>} */
+    this.panels = new Map();
+    /** @type {string | undefined} */
+    this.session = undefined;
+    /** @type {string | undefined} */
+    this.chosen = undefined;
+    this.connection = new Connection({
+      onState: (state) => this.status.connection(state),
+      onConfig: ({ mode }) => this.status.mode(mode),
+      onMessage: (message) => this.hear(message),
+    });
+    WIDE.addEventListener("change", () => this.arrange());
+  }
+
+  /** @param {any} message */
+  hear(message) {
+    this.status.hear(message);
+    if (message.type === "connected") {
+      this.enter(message.session);
+      this.offer(message.lists);
+    } else if (message.type === "new_day") this.enter(message.session);
+    else if (message.type === "snapshot" || message.type === "delta") {
+      // Yesterday never leaks into today; an ISO date orders as text.
+      if (this.session !== undefined && message.session >= this.session) this.panels.get(message.list)?.hear(message);
+    }
+  }
+
+  /** @param {string} session */
+  enter(session) {
+    if (this.session !== undefined && session !== this.session) for (const panel of this.panels.values()) panel.clear();
+    this.session = session;
+  }
+
+  /** @param {Head[]} heads */
+  offer(heads) {
+    if (JSON.stringify(heads) === JSON.stringify(this.heads)) return;
+    this.heads = heads;
+    this.arrange();
+  }
+
+  arrange() {
+    for (const name of [...this.panels.keys()]) this.drop(name);
+    this.place.replaceChildren();
+    const names = this.heads.map(({ name }) => name);
+    const first = FIRST.filter((name) => names.includes(name));
+    const fixed = WIDE.matches ? first : [];
+    const others = [...first, ...names.filter((name) => !first.includes(name))].filter((name) => !fixed.includes(name));
+    for (const name of fixed) this.place.append(this.panel(name).element);
+    if (others.length) this.place.append(this.tabs(others));
+  }
+
+  /** @param {string[]} names */
+  tabs(names) {
+    const area = element("div", "tabbed");
+    const strip = element("div", "tabs");
+    strip.role = "tablist";
+    strip.ariaLabel = "Lists";
+    area.append(strip);
+    for (const name of names) {
+      const tab = element("button", "", this.head(name).title);
+      tab.role = "tab";
+      tab.id = `tab-${name}`;
+      tab.dataset.list = name;
+      tab.addEventListener("click", () => this.choose(area, name));
+      strip.append(tab);
+    }
+    strip.addEventListener("keydown", (event) => this.moveAlong(area, names, event));
+    this.choose(area, this.chosen && names.includes(this.chosen) ? this.chosen : names[0]);
+    return area;
+  }
+
+  /** @param {HTMLElement} area @param {string} name */
+  choose(area, name) {
+    for (const tab of /** @type {NodeListOf<HTMLElement>} */ (area.querySelectorAll("[role=tab]"))) {
+      const selected = tab.dataset.list === name;
+      tab.ariaSelected = String(selected);
+      tab.tabIndex = selected ? 0 : -1;
+      if (!selected && this.panels.has(tab.dataset.list ?? "")) this.drop(tab.dataset.list ?? "");
+    }
+    this.chosen = name;
+    if (this.panels.has(name)) return;
+    const { element: panel } = this.panel(name);
+    panel.role = "tabpanel";
+    panel.setAttribute("aria-labelledby", `tab-${name}`);
+    area.append(panel);
+  }
+
+  /** @param {HTMLElement} area @param {string[]} names @param {KeyboardEvent} event */
+  moveAlong(area, names, event) {
+    const here = names.indexOf(this.chosen ?? "");
+    const steps = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: names.length - 1 };
+    const next = steps[/** @type {keyof typeof steps} */ (event.key)];
+    if (next === undefined) return;
+    event.preventDefault();
+    const name = names[(next + names.length) % names.length];
+    this.choose(area, name);
+    document.getElementById(`tab-${name}`)?.focus();
+  }
+
+  /** @param {string} name */
+  panel(name) {
+    const panel = new ListPanel(this.head(name), (list) => this.connection.resync(list));
+    this.panels.set(name, panel);
+    this.connection.watch(name);
+    return panel;
+  }
+
+  /** @param {string} name */
+  drop(name) {
+    this.connection.unwatch(name);
+    this.panels.get(name)?.close();
+    this.panels.delete(name);
+  }
+
+  /** @param {string} name @returns {Head} */
+  head(name) {
+    return /** @type {Head} */ (this.heads.find((head) => head.name === name));
+  }
+}
+
+new Page();
