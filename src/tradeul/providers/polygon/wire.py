@@ -32,8 +32,8 @@ Amount = Annotated[float, Meta(ge=0)]
 Instant = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1, max_length=24)]  # a cheap first look at a symbol; `symbol_of` decides
 
-# Letters, then what preferreds, classes, warrants and when-issued shares add. No test symbol and no real one is longer.
-SYMBOL = r"^[A-Za-z][A-Za-z0-9]{0,9}([.\-+/=][A-Za-z0-9]{1,6}){0,2}$"
+# What listed, OTC and long-gone issues are called, with one or two suffixes for class, warrant, unit, right or preferred.
+SYMBOL = r"^[A-Za-z0-9]{1,12}([.\-+/=$ ][A-Za-z0-9]{1,6}){0,2}$"
 _is_symbol = re.compile(SYMBOL).match
 
 
