@@ -1,0 +1,127 @@
+"""The scan cycle: all lists over the whole market, deltas and encoding, as the scanner's thread does it.
+
+    python benchmarks/scan.py [tickers] [cycles]
+
+The market is random but shaped like a real one (most tickers silent, a few
+runners), and a twentieth of it trades between two cycles.
+"""
+
+import statistics
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tradeul.analytics.baselines import COLUMNS, SLOTS, Baselines
+from tradeul.market_calendar import nyse
+from tradeul.records.frame import MarketFrame
+from tradeul.records.messages import Snapshot, encode
+from tradeul.scanner.columns import Join, Market
+from tradeul.scanner.definitions import built_in_lists
+from tradeul.scanner.deltas import after, follow
+from tradeul.scanner.ranking import wire_rows
+from tradeul.scanner.scan import scan_places
+
+SESSION = date(2026, 3, 9)
+AS_OF = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)  # 10:30 Eastern
+
+
+def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baselines, list[str]]:
+    draw = np.random.default_rng(seed)
+    symbols = sorted({"".join(draw.choice(list("ABCDEFGHIJKLMNOPQRST"), 4)) + str(n) for n in range(tickers)})
+    adv = np.exp(draw.normal(12, 2, tickers))
+    close = np.exp(draw.normal(3, 1, tickers))
+    move = draw.standard_t(2, tickers)
+    price = close * (1 + np.clip(move, -40, 60) / 100)
+    spread = close * draw.gamma(2, 0.02, tickers)
+    volume = np.floor(adv * draw.lognormal(-1.2, 1, tickers))
+    t = AS_OF.timestamp()
+    columns = {
+        "price": price,
+        "open": close * (1 + np.clip(move, -40, 60) / 150),
+        "high": price + spread * draw.random(tickers) * 0.6,
+        "low": price - spread * draw.random(tickers),
+        "vwap": price * (1 + draw.normal(0, 0.01, tickers)),
+        "volume": volume,
+        "dollar_volume": volume * price,
+        "trades": np.ceil(volume / 120),
+        "high_at": t - draw.exponential(1500, tickers),
+        "low_at": t - draw.exponential(1500, tickers),
+        "high_count": draw.integers(0, 9, tickers).astype(float),
+        "low_count": draw.integers(0, 9, tickers).astype(float),
+        "vwap_cross_at": t - draw.exponential(1500, tickers),
+        "updated_at": t - draw.exponential(20, tickers),
+        "first_seen_at": np.full(tickers, t - 20_000),
+        "halted": np.zeros(tickers),
+        "partial": np.zeros(tickers),
+        "pm_high": price,
+        "pm_low": price,
+        "vol_5m": np.floor(volume * draw.exponential(0.04, tickers)),
+    }
+    columns |= {f"chg_{n}m": draw.standard_t(2, tickers) * n**0.5 / 2 for n in (1, 5, 15, 30)}
+    columns |= {"dvol_5m": columns["vol_5m"] * price, "trades_5m": np.ceil(columns["vol_5m"] / 120)}
+    shape = np.cumsum(draw.random(SLOTS))
+    profile = adv[:, None] * shape / shape[-1]
+    slots = np.diff(profile, axis=1, prepend=0)
+    table = pl.DataFrame(
+        {
+            "symbol": symbols,
+            "name": [f"{symbol} Holdings Inc." for symbol in symbols],
+            "kind": draw.choice(["CS", "ETF", "WARRANT", "ADRC"], tickers, p=[0.5, 0.35, 0.1, 0.05]).tolist(),
+            "exchange": ["XNAS"] * tickers,
+            "corp_action": [None] * tickers,
+            "prev_close": close,
+            "prev_close_raw": close,
+            "sessions": [20] * tickers,
+            "atr": spread,
+            "avg_volume_20d": adv,
+            "avg_dollar_volume_20d": adv * close,
+        },
+        schema=COLUMNS,
+    )
+    return columns, Baselines(SESSION, True, 20, table, profile, np.log1p(slots), np.full_like(slots, 0.6)), symbols
+
+
+def main(tickers: int, cycles: int) -> None:
+    columns, baselines, symbols = a_market(tickers)
+    lists, hours, draw = built_in_lists(), nyse().hours(SESSION), np.random.default_rng(2)
+    join = Join(symbols, baselines)
+    sent = {found.name: Snapshot(found.name, SESSION, "SIMULATED", 1, 0, 0, [], 0) for found in lists}
+    took: dict[str, list[float]] = {name: [] for name in ("scan", "rows", "deltas and encoding", "cycle")}
+    size = 0
+    for turn in range(cycles + 5):
+        as_of = AS_OF + timedelta(seconds=turn)
+        moved = draw.random(tickers) < 0.05
+        columns = dict(columns)
+        columns["price"] = columns["price"] * np.where(moved, 1 + draw.normal(0, 0.001, tickers), 1)
+        columns["volume"] = columns["volume"] + moved * 500
+        columns["updated_at"] = np.where(moved, as_of.timestamp(), columns["updated_at"])
+        began = time.perf_counter()
+        market = Market(MarketFrame(SESSION, as_of, symbols, columns), join, hours)
+        assert join.fits(symbols, baselines)
+        places = scan_places(market, lists, {})
+        scanned = time.perf_counter()
+        rows = {found.name: wire_rows(market, places[found.name], found.cells) for found in lists}
+        rowed = time.perf_counter()
+        size = 0
+        for found in lists:
+            delta = follow(sent[found.name], rows[found.name], 0)
+            if delta is not None:
+                sent[found.name] = after(sent[found.name], delta, rows[found.name])
+                # as the bus will: the message, the frame, and the people's key
+                size += len(encode(delta)) + len(msgspec.json.encode(sent[found.name])) + len(msgspec.json.encode(rows[found.name]))
+        ended = time.perf_counter()
+        if turn >= 5:
+            for name, seconds in zip(took, (scanned - began, rowed - scanned, ended - rowed, ended - began), strict=True):
+                took[name].append(seconds * 1000)
+    print(f"{tickers} tickers, {len(lists)} lists, rows {[len(found) for found in rows.values()]}, {size / 1000:.0f} kB a cycle")
+    for name, milliseconds in took.items():
+        print(f"{name:>20}: median {statistics.median(milliseconds):6.2f} ms, worst {max(milliseconds):6.2f} ms")
+
+
+if __name__ == "__main__":
+    arguments = [int(text) for text in sys.argv[1:]]
+    main(*arguments, *(12_400, 50)[len(arguments) :])

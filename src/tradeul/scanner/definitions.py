@@ -1,0 +1,236 @@
+"""Lists as people write them: TOML text to checked definitions, and the folder of a person's files.
+
+    builtin.toml, STATE/lists/*.toml -> parse -> ScanList (definition, floors, compiled) -> scan.py
+
+A file is taken whole or not at all: while one is broken its last good version
+stays. Names are unique over all files, and a built-in name is not given away.
+It does not evaluate (`scan.py`) nor publish (`service.py`).
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tradeul.errors import ListError
+from tradeul.market_calendar import Phase
+from tradeul.records.lists import Floor, ListDefinition, PhaseVariant
+from tradeul.scanner.columns import COLUMNS, KINDS
+from tradeul.scanner.floors import CLASSES, MOMENT
+from tradeul.scanner.sql import Expression, compile_condition, compile_order
+
+MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
+MAX_ROWS = 100
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+DIRECTIONS = ("asc", "desc")
+
+
+class Question(NamedTuple):
+    """What a list asks in one phase."""
+
+    where: Expression
+    order: tuple[tuple[Expression, bool], ...]  # the second: descending
+    members_of_last: Phase | None = None
+
+
+class ScanList(NamedTuple):
+    """A definition, ready to be asked."""
+
+    definition: ListDefinition
+    floors: tuple[Floor, ...]
+    questions: Mapping[Phase, Question]
+    cells: tuple[str, ...]  # the columns of a row on the wire
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+
+class _Variant(msgspec.Struct, forbid_unknown_fields=True):
+    where: str | None = None
+    order: list[tuple[str, str]] | None = None
+    members_of_last: str | None = None
+
+
+class _List(msgspec.Struct, forbid_unknown_fields=True, rename={"issue_class": "class"}):
+    title: str
+    where: str
+    order: list[tuple[str, str]]
+    columns: list[str]
+    issue_class: str = "stocks"
+    floors: bool = True
+    limit: int = MAX_ROWS
+    phases: dict[str, _Variant] = {}
+
+
+class _Floor(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    from_: str
+    age_s: float
+    dollar_volume: float | None = None
+    trades: float | None = None
+    post_dollar_volume: float | None = None
+    post_trades: float | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    lists: dict[str, _List]
+    floors: list[_Floor] = []
+
+
+def parse(text: str, *, source: str, floors: Sequence[Floor] = (), built_in: bool = False) -> list[ScanList]:
+    """The lists of one file. Its own ``[[floors]]``, if any, stand in for ``floors`` for its lists.
+
+    Raises:
+        ListError: names ``source``, the list and the place.
+    """
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ListError(f"{source}: {error}.") from error
+    own = tuple(Floor(**msgspec.structs.asdict(floor)) for floor in file.floors)
+    for floor in own:
+        if MOMENT.match(floor.from_) is None:
+            raise ListError(f"{source}, floors: from = {floor.from_!r}; write HH:MM (Eastern), open, open+5m or close.")
+    return [_scan_list(name, found, own or tuple(floors), built_in, f"{source}, list {name!r}") for name, found in file.lists.items()]
+
+
+def _scan_list(name: str, found: _List, floors: tuple[Floor, ...], built_in: bool, place: str) -> ScanList:
+    if NAME.fullmatch(name) is None:
+        raise ListError(f"{place}: a name has 1 to 40 small letters, digits and underscores, a letter first.")
+    if found.issue_class not in CLASSES:
+        raise ListError(f"{place}, class: {found.issue_class!r} is none of {', '.join(CLASSES)}.")
+    if not 1 <= found.limit <= MAX_ROWS:
+        raise ListError(f"{place}, limit: {found.limit}; a list has 1 to {MAX_ROWS} rows.")
+    columns = _checked_columns(found.columns, f"{place}, columns")
+    usual = Question(compile_condition(found.where, KINDS, f"{place}, where"), _order(found.order, f"{place}, order"))
+    questions = dict.fromkeys(Phase, usual)
+    for phase, variant in found.phases.items():
+        if phase not in Phase.__members__:
+            raise ListError(f"{place}, phases: {phase!r} is none of {', '.join(Phase)}.")
+        questions[Phase(phase)] = _variant(variant, usual, f"{place}, phases.{phase}")
+    definition = ListDefinition(
+        name=name,
+        title=found.title,
+        where=" ".join(found.where.split()),
+        order=tuple(found.order),
+        columns=columns,
+        issue_class=found.issue_class,
+        floors=found.floors,
+        limit=found.limit,
+        phases={phase: _record(variant) for phase, variant in found.phases.items()},
+        built_in=built_in,
+    )
+    return ScanList(definition, floors, questions, _cells(columns, questions))
+
+
+def _record(variant: _Variant) -> PhaseVariant:
+    order = None if variant.order is None else tuple(variant.order)
+    return PhaseVariant(variant.where, order, variant.members_of_last)
+
+
+def _variant(variant: _Variant, usual: Question, place: str) -> Question:
+    where = usual.where if variant.where is None else compile_condition(variant.where, KINDS, f"{place}, where")
+    order = usual.order if variant.order is None else _order(variant.order, f"{place}, order")
+    if variant.members_of_last is None:
+        return Question(where, order)
+    if variant.where is not None:
+        raise ListError(f"{place}: where and members_of_last contradict each other; keep one.")
+    if variant.members_of_last not in Phase.__members__:
+        raise ListError(f"{place}, members_of_last: {variant.members_of_last!r} is none of {', '.join(Phase)}.")
+    return Question(where, order, Phase(variant.members_of_last))
+
+
+def _order(order: Sequence[tuple[str, str]], place: str) -> tuple[tuple[Expression, bool], ...]:
+    if not order:
+        raise ListError(f'{place}: empty; write [["change_pct", "desc"]].')
+    for _, direction in order:
+        if direction not in DIRECTIONS:
+            raise ListError(f'{place}: {direction!r} is no direction; write "asc" or "desc".')
+    return tuple((compile_order(text, KINDS, place), direction == "desc") for text, direction in order)
+
+
+def _checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
+    for name in columns:
+        if name not in COLUMNS:
+            raise ListError(f"{place}: unknown column {name!r}.")
+        if not COLUMNS[name].on_wire:
+            raise ListError(f"{place}: {name!r} is for where and order only; it is not sent.")
+    unique = tuple(name for name in dict.fromkeys(columns) if name != "symbol")  # every row carries it anyway
+    if not 1 <= len(unique) <= MAX_COLUMNS:
+        raise ListError(f"{place}: {len(unique)}; a list has 1 to {MAX_COLUMNS}.")
+    return unique
+
+
+def _cells(columns: Sequence[str], questions: Mapping[Phase, Question]) -> tuple[str, ...]:
+    """The list's columns, then those of its where and order: a row shows why it is there."""
+    inputs: set[str] = set()
+    for question in questions.values():
+        inputs |= question.where.inputs.union(*(expression.inputs for expression, _ in question.order))
+    return (*columns, *sorted(name for name in inputs - set(columns) - {"symbol"} if COLUMNS[name].on_wire))
+
+
+@cache
+def built_in_lists() -> tuple[ScanList, ...]:
+    text = resources.files("tradeul.scanner").joinpath("builtin.toml").read_text()
+    return tuple(parse(text, source="builtin.toml", built_in=True))
+
+
+class ListFolder:
+    """The files of a folder, read again when they change; broken ones keep their last good version."""
+
+    def __init__(self, folder: Path | None, built_in: Sequence[ScanList]) -> None:
+        self._folder = folder
+        self._built_in = built_in
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._good: dict[str, list[ScanList]] = {}
+
+    @property
+    def lists(self) -> list[ScanList]:
+        """Built-in ones first, then by file name."""
+        return [*self._built_in, *(found for name in sorted(self._good) for found in self._good[name])]
+
+    def look(self) -> list[ListError]:
+        """Take what changed since the last look; returns what could not be taken."""
+        stamps = self._stamps()
+        for name in set(self._seen) - set(stamps):
+            del self._seen[name]
+            self._good.pop(name, None)
+        errors = []
+        for name, stamp in stamps.items():
+            if self._seen.get(name) == stamp:
+                continue
+            self._seen[name] = stamp
+            try:
+                self._good[name] = self._read(name)
+            except ListError as error:
+                errors.append(error)
+        return errors
+
+    def _stamps(self) -> dict[str, tuple[int, int]]:
+        stamps = {}
+        for path in sorted(self._folder.glob("*.toml")) if self._folder else ():
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # gone between the two calls
+            stamps[path.name] = status.st_mtime_ns, status.st_size
+        return stamps
+
+    def _read(self, name: str) -> list[ScanList]:
+        assert self._folder is not None  # noqa: S101 it has files
+        try:
+            text = (self._folder / name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ListError(f"{name}: cannot be read ({error}).") from error
+        found = parse(text, source=name, floors=self._built_in[0].floors if self._built_in else ())
+        taken = {other.name: "a built-in list" for other in self._built_in}
+        taken |= {other.name: file for file, others in self._good.items() if file != name for other in others}
+        for scan_list in found:
+            if scan_list.name in taken:
+                raise ListError(f"{name}, list {scan_list.name!r}: the name belongs to {taken[scan_list.name]}; choose another.")
+        return found

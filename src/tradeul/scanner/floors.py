@@ -1,0 +1,98 @@
+"""Who may stand on a list at all: the class of issue, and the least that must have traded.
+
+The table of floors is data (`builtin.toml`); the row in force is the last one
+whose moment of the session has come. A floor whose input the source never
+delivers is not applied. Pure masks over one `Market`; `explain` (later) asks
+for the same masks one by one.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tradeul.errors import ListError
+from tradeul.market_calendar import SessionHours, at
+from tradeul.records.lists import Floor
+from tradeul.scanner.columns import Market
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+MIN_PRICE_DOLLARS = 1.0
+STOCKS = frozenset({"CS", "ADRC", "OS", "GDR", "NYRS"})
+FUNDS = frozenset({"ETF", "ETN", "ETV", "ETS"})
+# Spellings of what is no common stock, for issues whose class is unknown: BACpM, ACT.WS, ACT.U, ACT.RT, and
+# Nasdaq's fifth letter (W Z warrants, U unit, R right, P M N O preferred). Against the exchanges' own directories
+# of 7,237 issues (2025-07) it takes no common stock for another; L is left out, because of GOOGL.
+NO_STOCK = re.compile(r"^[A-Z]+(p[A-Z]?|r|w)$|\.(WS|WT|W|UN?|RT?|PR)(\.?[A-Z])?$|^[A-Z]{4}[WZURPMNO]$")
+LEVERAGED = re.compile(
+    r"(?<![\w.])-?\d(\.\d+)?x\b|\bultra(pro|short)?\b(?!-| short)|\bleveraged\b|\binverse\b|\b(daily|direxion)\b.*\b(bull|bear)\b",
+    re.IGNORECASE,
+)
+CLASSES = ("stocks", "etf", "leveraged", "all")
+
+MOMENT = re.compile(r"(?:(\d\d):(\d\d)|(open|close)(?:\+(\d+)m)?)$")
+
+
+def moment_of(text: str, hours: SessionHours) -> datetime:
+    """The instant of a floor's ``from``: HH:MM Eastern, open, open+5m, close ...
+
+    Raises:
+        ListError: another form.
+    """
+    found = MOMENT.match(text)
+    if found is None or (found[1] and not (int(found[1]) < 24 and int(found[2]) < 60)):
+        raise ListError(f"floors: from = {text!r}; write HH:MM (Eastern), open, open+5m or close.")
+    if found[1]:
+        return at(hours.session, time(int(found[1]), int(found[2])))
+    return (hours.open_at if found[3] == "open" else hours.close_at) + timedelta(minutes=int(found[4] or 0))
+
+
+def floor_in_force(floors: Sequence[Floor], hours: SessionHours, as_of: datetime) -> Floor | None:
+    begun = [(moment_of(floor.from_, hours), place) for place, floor in enumerate(floors)]
+    begun = [(instant, place) for instant, place in begun if instant <= as_of]
+    return floors[max(begun)[1]] if begun else None
+
+
+def is_of_class(symbol: str, kind: str | None, name: str | None, issue_class: str) -> bool:
+    """Unknown is stock unless its spelling says otherwise."""
+    if issue_class == "all":
+        return True
+    if issue_class == "stocks":
+        return kind in STOCKS or (kind is None and NO_STOCK.search(symbol) is None)
+    leveraged = kind in FUNDS and LEVERAGED.search(name or "") is not None
+    return leveraged if issue_class == "leveraged" else kind in FUNDS and not leveraged
+
+
+def class_mask(market: Market, issue_class: str) -> Mask:
+    """Computed once per join: classes do not change within it."""
+    kept: dict[str, Mask] = market.join.classes
+    if issue_class not in kept:
+        texts = market.join.texts
+        rows = zip(market.join.symbols, texts["class"], texts["name"], strict=True)
+        kept[issue_class] = np.array([is_of_class(*row, issue_class) for row in rows], dtype=np.bool_)
+    return kept[issue_class]
+
+
+def floor_mask(market: Market, floors: Sequence[Floor], ended_at: datetime | None = None) -> Mask:
+    """Price, traded amounts and age, as at this moment; with ``ended_at`` as just before it, whatever the age now."""
+    with np.errstate(invalid="ignore"):
+        mask: Mask = np.fmax(market["price"], market["prev_close"]) >= MIN_PRICE_DOLLARS
+        mask &= ~np.isnan(market["price"])
+        moment = market.frame.as_of if ended_at is None else ended_at - timedelta(microseconds=1)
+        floor = floor_in_force(floors, market.hours, moment)
+        if floor is None:
+            return mask
+        for name in ("dollar_volume", "post_dollar_volume", "trades", "post_trades"):
+            least = getattr(floor, name)
+            if least is None or not market.is_delivered(name):
+                continue
+            enough = market[name] >= least
+            # While a row is being recovered its trades are not known in full.
+            mask &= enough | (market["partial"] == 1) if name.endswith("trades") else enough
+        if ended_at is None and market.is_delivered("age_s"):
+            mask &= (market["halted"] == 1) | (market["age_s"] <= floor.age_s)
+    return mask

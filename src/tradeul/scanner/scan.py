@@ -1,0 +1,104 @@
+"""All lists over the whole market: who is a member, in which order.
+
+    Market -> the where and order of every list, one polars select -> masks and keys
+           -> common conditions (`floors.py`) -> `ranking.py`
+
+Three-valued: where a condition is null the ticker is no member. Nothing is
+cut before all tickers were asked. Pure: what was on a list in an earlier
+phase is handed in.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from tradeul.analytics.baselines import Baselines
+from tradeul.market_calendar import Phase, SessionHours
+from tradeul.records.frame import FloatArray, MarketFrame
+from tradeul.records.messages import Rows
+from tradeul.scanner.columns import Join, Market
+from tradeul.scanner.definitions import Question, ScanList
+from tradeul.scanner.floors import Mask, class_mask, floor_mask
+from tradeul.scanner.ranking import Places, ranked, wire_rows
+from tradeul.scanner.sql import Expression, Kind
+
+# Phase -> list -> symbols of the list's last frame in that phase.
+Members = Mapping[Phase, Mapping[str, Sequence[str]]]
+
+
+def scan(frame: MarketFrame, baselines: Baselines | None, lists: Sequence[ScanList], hours: SessionHours, last: Members) -> dict[str, Rows]:
+    """The rows of every list, as they are sent."""
+    return scan_rows(Market(frame, Join(frame.symbols, baselines), hours), lists, last)
+
+
+def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Rows]:
+    places = scan_places(market, lists, last)
+    return {found.name: wire_rows(market, places[found.name], found.cells) for found in lists}
+
+
+def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:
+    """Each list's rows of the market, in order, at most its limit."""
+    asked = [(found, found.questions[market.phase]) for found in lists]
+    answers = _evaluate(market, [question for _, question in asked])
+    common = _Common(market)
+    places = {}
+    for (found, question), (mask, keys) in zip(asked, answers, strict=True):
+        kept = None if question.members_of_last is None else last.get(question.members_of_last, {}).get(found.name)
+        if kept is None:
+            members = np.flatnonzero(mask & common.mask(found, question))
+        else:
+            # Exactly those who stood there, however little they trade now.
+            members = np.array(sorted(market.join.place_of[symbol] for symbol in kept if symbol in market.join.place_of), dtype=np.intp)
+        columns = [(key[members], descending) for key, (_, descending) in zip(keys, question.order, strict=True)]
+        places[found.name] = ranked(members, columns, market.join.symbol_rank, found.definition.limit)
+    return places
+
+
+def _evaluate(market: Market, questions: Sequence[Question]) -> list[tuple[Mask, list[FloatArray]]]:
+    """Condition and order keys of every question, in one polars select."""
+    expressions = [expression for question in questions for expression in (question.where, *(key for key, _ in question.order))]
+    inputs = sorted(set().union(*(expression.inputs for expression in expressions)))
+    if not expressions:
+        return []
+    table = market.table(inputs).select(_as_column(expression, str(place)) for place, expression in enumerate(expressions))
+    columns = iter(table.get_columns())
+    answers = []
+    for question in questions:
+        mask = next(columns).to_numpy()
+        keys = [next(columns).to_numpy() for _ in question.order]
+        answers.append((mask, keys))
+    return answers
+
+
+def _as_column(expression: Expression, name: str) -> pl.Expr:
+    if expression.kind is Kind.CONDITION:
+        return expression.expr.fill_null(value=False).alias(name)
+    # Texts are ordered by their rank; a null stays one, NaN in numpy.
+    number = expression.expr.rank("dense").cast(pl.Float64) if expression.kind is Kind.TEXT else expression.expr
+    return number.fill_null(float("nan")).alias(name)
+
+
+class _Common:
+    """The common conditions, each computed once a cycle."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._floors: dict[object, Mask] = {}
+        self._unverified = market.is_unverified()
+
+    def mask(self, found: ScanList, question: Question) -> Mask:
+        mask = class_mask(self._market, found.definition.issue_class) & ~self._unverified
+        if not found.definition.floors:
+            return mask
+        # Who once stood on the list is not known (a start after that phase): ask what its end would have asked.
+        ended_at = None if question.members_of_last is None else _end(self._market.hours, question.members_of_last)
+        key = (id(found.floors), ended_at)
+        if key not in self._floors:
+            self._floors[key] = floor_mask(self._market, found.floors, ended_at)
+        return mask & self._floors[key]
+
+
+def _end(hours: SessionHours, phase: Phase) -> datetime:
+    return {Phase.PRE_MARKET: hours.open_at, Phase.MARKET_OPEN: hours.close_at}.get(phase, hours.post_close_at)
