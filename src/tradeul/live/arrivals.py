@@ -1,0 +1,129 @@
+"""Stream and REST bars as checked columns: the border between records and numpy.
+
+A bar of another session, or with a number that cannot be, is refused and
+counted here, so that nothing behind this file has to doubt a value. Rows keep
+the order of arrival; `waves` cuts them so that each symbol stands once in each.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tradeul.market_calendar import SessionHours
+from tradeul.records.bars import IntradayBar, StreamBar
+from tradeul.records.frame import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Arrivals(msgspec.Struct, frozen=True):
+    """One row per bar. NaN: the vendor did not say."""
+
+    symbol: IntArray  # index into the table
+    is_minute: BoolArray
+    start_s: IntArray  # seconds since 04:00
+    end_s: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    dollars: FloatArray  # (vwap, else close) x volume
+    trades: FloatArray  # 0 where not told
+    accumulated: FloatArray
+    official_open: FloatArray
+    tells_trades: bool
+    other_session: int = 0  # refused
+    malformed: int = 0  # refused
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+    def take(self, rows: IntArray | BoolArray | slice) -> "Arrivals":
+        return Arrivals(**{name: getattr(self, name)[rows] for name in COLUMNS}, tells_trades=self.tells_trades)
+
+    def waves(self) -> Iterator["Arrivals"]:
+        """The rows in order, cut so that within a wave each symbol stands once."""
+        order = np.argsort(self.symbol, kind="stable")
+        ordered = self.symbol[order]
+        places = np.arange(len(ordered))
+        begins = np.concatenate(([True], ordered[1:] != ordered[:-1]))
+        turn = np.empty(len(ordered), np.int64)
+        turn[order] = places - np.maximum.accumulate(np.where(begins, places, 0))
+        last = int(turn.max(initial=-1))
+        if last == 0:
+            yield self
+            return
+        by_turn = np.argsort(turn, kind="stable")
+        ends = np.searchsorted(turn[by_turn], np.arange(last + 2))
+        for wave in range(last + 1):
+            yield self.take(by_turn[ends[wave] : ends[wave + 1]])
+
+
+COLUMNS = Arrivals.__struct_fields__[:13]
+
+
+def stream_arrivals(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: BoolArray, hours: SessionHours) -> Arrivals:
+    """``symbols[i]`` is the table's index of ``bars[i]``."""
+    _, start_ms, end_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
+    # None becomes NaN in a float array.
+    open_, high, low, close, volume, vwap, average_size, accumulated, official = (np.array(column, np.float64) for column in rest)
+    trades = np.rint(np.divide(volume, average_size, out=np.full(len(volume), np.nan), where=average_size > 0))
+    index = np.array(symbols, np.int64)
+    which = (index, is_minute, np.array(start_ms, np.int64), np.array(end_ms, np.int64))
+    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, accumulated, official))
+
+
+def rest_arrivals(bars: Sequence[IntradayBar], symbol: int, hours: SessionHours) -> Arrivals:
+    """Minutes of one symbol, oldest first, each start once (the last of equal ones)."""
+    bars = [*{bar.start_ms: bar for bar in sorted(bars, key=lambda bar: bar.start_ms)}.values()]
+    _, start_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
+    open_, high, low, close, volume, vwap, trades = (np.array(column, np.float64) for column in rest)
+    unknown = np.full(len(bars), np.nan)
+    starts = np.array(start_ms, np.int64)
+    which = (np.full(len(bars), symbol, np.int64), np.ones(len(bars), np.bool_), starts, starts + 60_000)
+    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, unknown, unknown))
+
+
+def _checked(
+    hours: SessionHours,
+    which: tuple[IntArray, BoolArray, IntArray, IntArray],
+    told: tuple[FloatArray, ...],
+    may_miss: tuple[FloatArray, ...],
+) -> Arrivals:
+    symbol, is_minute, start_ms, end_ms = which
+    open_, high, low, close, volume = told
+    vwap, trades, accumulated, official = may_miss
+    opens_ms = int(hours.pre_open_at.timestamp() * 1000)
+    start, end = start_ms - opens_ms, end_ms - opens_ms
+    length_ms = int((hours.post_close_at - hours.pre_open_at).total_seconds()) * 1000
+    ours = (start >= 0) & (start < length_ms)
+    sane = (end > start) & (end - start <= 60_000) & (volume >= 0) & np.isfinite(volume) & (low > 0)
+    # Open and close may lie outside high and low: the vendor's trade conditions update them apart.
+    sane &= (high >= low) & np.isfinite(high) & (open_ > 0) & np.isfinite(open_) & (close > 0) & np.isfinite(close)
+    dollars = np.where(vwap > 0, vwap, close) * volume
+    kept = ours & sane & np.isfinite(dollars)
+    counted = trades >= 0
+    arrivals = Arrivals(
+        symbol=symbol,
+        is_minute=is_minute,
+        start_s=start // 1000,
+        end_s=-(-end // 1000),
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        dollars=dollars,
+        trades=np.where(counted, trades, 0.0),
+        accumulated=accumulated,
+        official_open=np.where(official > 0, official, np.nan),
+        tells_trades=bool(counted.any()),
+    )
+    if kept.all():
+        return arrivals
+    refused = {"other_session": int((~ours).sum()), "malformed": int((ours & ~kept).sum())}
+    return msgspec.structs.replace(arrivals.take(kept), **refused)

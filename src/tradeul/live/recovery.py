@@ -1,0 +1,89 @@
+"""What a start inside a session, or a lost connection, left out, and in which order to ask for it. Pure; `service.py` asks.
+
+    subscribe -> snapshot -> which rows differ -> their minutes by REST, candidates first -> whole
+
+The stream is heard before the snapshot is asked for, and a minute's bar replaces
+whatever was counted for its start; so the two sources merge in any order.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tradeul.analytics.windows import ROW_SECONDS
+from tradeul.live.arrivals import BoolArray, IntArray
+from tradeul.live.today_table import OPEN_OF_SNAPSHOT, TodayTable
+from tradeul.market_calendar import SessionHours
+from tradeul.records.bars import TickerSnapshot
+from tradeul.records.frame import FloatArray
+
+CANDIDATE_DOLLARS = 50_000.0  # the lowest dollar floor of any list: who is below cannot be on one
+SAME_SHARES = 0.5
+UNTIL_CLEARED_MS = 23.5 * 3600 * 1000  # the vendor clears the snapshot at 03:30
+NUMBERS = (
+    *("accumulated_volume", "minute_start_ms", "minute_high", "minute_low", "minute_close", "minute_volume", "minute_vwap"),
+    *("day_open", "day_high", "day_low", "day_close", "day_vwap", "last_price", "last_ms", "updated_ms", "previous_close"),
+)
+
+
+def seed_from_snapshot(table: TodayTable, snapshots: Sequence[TickerSnapshot]) -> list[str]:
+    """Take what the snapshot knows; return the symbols whose minutes are missing here, in the order to ask for them.
+
+    Rows whose times lie outside the session are refused, whatever else they
+    say: until 03:30 the vendor still shows the session before.
+    """
+    first_ms = table.pre_open_s * 1000
+    ours = [row for row in snapshots if is_of_session(row, table.hours)]
+    table.counts["snapshots_refused"] += len(snapshots) - len(ours)
+    table.add_symbols([row.symbol for row in ours])
+    table.seeded = True
+    c = table.columns
+    c["partial"][:], c["filled"][:] = 0.0, 0.0
+    if not ours:
+        return []
+    who = np.array([table.index[row.symbol] for row in ours], np.int64)
+    say = {name: np.array([getattr(row, name) for row in ours], np.float64) for name in NUMBERS}
+    minute_end = (say["minute_start_ms"] - first_ms) / 1000 + 60
+    c["snap_volume"][who] = say["accumulated_volume"]
+    c["snap_vwap"][who] = np.where(say["day_vwap"] > 0, say["day_vwap"], say["minute_vwap"])
+    c["snap_price"][who] = np.where(np.isnan(say["minute_close"]), say["last_price"], say["minute_close"])
+    c["snap_end"][who] = np.fmin(minute_end, (np.fmax(say["last_ms"], say["updated_ms"]) - first_ms) / 1000)
+    c["snap_high"][who] = np.fmax(say["day_high"], say["minute_high"])
+    c["snap_low"][who] = np.fmin(say["day_low"], say["minute_low"])
+    c["snap_close"][who] = say["day_close"]
+    c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
+    opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)
+    c["open"][who[opened]], c["open_rank"][who[opened]] = say["day_open"][opened], OPEN_OF_SNAPSHOT
+    missing = _differs(table, who, say, minute_end)
+    c["partial"][who[missing]] = 1.0
+    dollars = np.nan_to_num(say["accumulated_volume"] * c["snap_price"][who])
+    order = np.argsort(-dollars, kind="stable")
+    return [ours[place].symbol for place in order if missing[place]]
+
+
+def is_of_session(row: TickerSnapshot, hours: SessionHours) -> bool:
+    """The row tells when it is from, and every time that it tells lies between this session's 04:00 and the next clearing."""
+    first_ms = hours.pre_open_at.timestamp() * 1000
+    told = [instant for instant in (row.minute_start_ms, row.last_ms, row.updated_ms) if instant]
+    return bool(told) and all(first_ms <= instant < first_ms + UNTIL_CLEARED_MS for instant in told)
+
+
+def _differs(table: TodayTable, who: IntArray, say: dict[str, FloatArray], minute_end: FloatArray) -> BoolArray:
+    """Whether shares are missing here, of minutes that ended before the stream was (again) heard.
+
+    The snapshot's running minute is left out on both sides: it is ahead of the
+    stream by the vendor's delay, and its AM bar is still to come.
+    """
+    accumulated = np.nan_to_num(say["accumulated_volume"])
+    ended = minute_end <= (table.subscribed_s or 0.0)
+    expected = np.where(ended, accumulated, accumulated - np.nan_to_num(say["minute_volume"]))
+    until = np.nan_to_num(np.where(ended, minute_end, minute_end - 60))
+    have = table.windows.volume_by(who, (until // ROW_SECONDS).astype(np.int64))
+    differs: BoolArray = (accumulated > 0) & (np.abs(expected - have) > SAME_SHARES)
+    return differs
+
+
+def candidates(table: TodayTable, missing: Sequence[str]) -> int:
+    """How many of ``missing``, from its front, pass the dollar floor of a list."""
+    c, rows = table.columns, [table.index[symbol] for symbol in missing]
+    return int(np.count_nonzero(c["snap_volume"][rows] * c["snap_price"][rows] >= CANDIDATE_DOLLARS))
