@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradeul.errors import StoreError
 from tradeul.analytics.baselines import COLUMNS, SLOTS, Baselines
+from tradeul.errors import StoreError
 
 
 def test_the_blob_keeps_every_value():

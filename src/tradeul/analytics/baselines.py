@@ -48,26 +48,35 @@ class Baselines(msgspec.Struct, frozen=True):
     log_mean: FloatArray
     log_sd: FloatArray
 
-    def to_arrow(self) -> bytes:
+    def to_frame(self) -> pl.DataFrame:
         profiles = [pl.Series(name, getattr(self, name), dtype=pl.Array(pl.Float64, SLOTS)) for name in PROFILES]
-        frame = self.table.with_columns(
+        return self.table.with_columns(
             *profiles,
             pl.lit(self.session).alias("_session"),
             pl.lit(self.complete).alias("_complete"),
             pl.lit(self.rvol_sessions).alias("_rvol_sessions"),
         )
+
+    def to_arrow(self) -> bytes:
         buffer = io.BytesIO()
-        frame.write_ipc(buffer, compression="zstd")
+        self.to_frame().write_ipc(buffer, compression="zstd")
         return buffer.getvalue()
 
     @classmethod
     def from_arrow(cls, blob: bytes) -> "Baselines":
         """Raises StoreError: the blob is empty or of another form."""
         try:
-            frame = pl.read_ipc(io.BytesIO(blob))
+            return cls.from_frame(pl.read_ipc(io.BytesIO(blob)))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise StoreError(f"The baselines blob cannot be read ({error}); the next maintenance run writes it anew.") from error
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame) -> "Baselines":
+        """Raises StoreError: the frame is empty or of another form."""
+        try:
             first = frame.row(0, named=True)
             table = frame.select(*COLUMNS).cast(COLUMNS)  # type: ignore[arg-type]
             profiles = [np.ascontiguousarray(frame[name].to_numpy()).reshape(-1, SLOTS) for name in PROFILES]
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise StoreError(f"The baselines blob cannot be read ({error}); the next maintenance run writes it anew.") from error
+        except pl.exceptions.PolarsError as error:
+            raise StoreError(f"These baselines are of another form ({error}); the next maintenance run writes them anew.") from error
         return cls(first["_session"], first["_complete"], first["_rvol_sessions"], table, *profiles)

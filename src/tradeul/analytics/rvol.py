@@ -79,8 +79,8 @@ def slot_log_z(volume_5m: FloatArray, log_mean: FloatArray, log_sd: FloatArray, 
     return np.where(sessions >= MIN_SESSIONS, score, np.nan)
 
 
-def quality(expected: FloatArray, sessions: FloatArray) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+def quality(expected: FloatArray, sessions: FloatArray) -> FloatArray:
     """Places in `QUALITIES`: how far the baseline behind ``expected`` can be trusted."""
     known = (sessions >= 1) & ~np.isnan(expected)
     ready = known & (sessions >= MIN_SESSIONS) & (expected >= MIN_EXPECTED_SHARES)
-    return known.astype(np.intp) + ready
+    return known.astype(np.float64) + ready

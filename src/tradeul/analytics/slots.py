@@ -43,9 +43,7 @@ class Profile(msgspec.Struct, frozen=True):
     sessions: IntArray
 
 
-def sum_slots(
-    codes: IntArray, start_ms: IntArray, volume: FloatArray, trades: IntArray, pre_open_ms: int, slots: int = SLOTS
-) -> SlotSums:
+def sum_slots(codes: IntArray, start_ms: IntArray, volume: FloatArray, trades: IntArray, pre_open_ms: int, slots: int = SLOTS) -> SlotSums:
     """Sum bars of at most five minutes into the slots that hold their starts. Codes are small integers."""
     slot = (start_ms - pre_open_ms) // SLOT_MS
     inside = (slot >= 0) & (slot < slots)
@@ -55,10 +53,10 @@ def sum_slots(
         key, volume, trades = key[inside], volume[inside], trades[inside]
     if len(key) == 0:
         empty = np.empty(0, dtype=np.int64)
-        return SlotSums(empty, empty, np.empty(0), empty, outside)
+        return SlotSums(empty, empty, np.empty(0, dtype=np.float64), empty, outside)
     # bincount on integer codes: no group_by on strings, and no sort.
     traded = np.flatnonzero(np.bincount(key))
-    sums = np.bincount(key, weights=volume)[traded]
+    sums = np.bincount(key, weights=volume)[traded].astype(np.float64)
     counts = np.bincount(key, weights=trades)[traded].astype(np.int64)
     return SlotSums(traded // SLOTS, traded % SLOTS, sums, counts, outside)
 

@@ -108,3 +108,13 @@ class Bus:
             payload = await self.redis.get(baselines_key(session.isoformat()))
             assert payload is None or isinstance(payload, bytes)  # noqa: S101 decode_responses is off
             return payload
+
+    async def baselines_bytes(self, session: date) -> int:
+        """How long the blob of ``session`` is; 0 when there is none."""
+        with self._clock.busy():
+            return int(await self.redis.strlen(baselines_key(session.isoformat())))
+
+    async def drop_baselines(self, sessions: Sequence[date]) -> None:
+        """Forget the blobs of sessions that nobody reads any more."""
+        with self._clock.busy():
+            await self.redis.delete(*(baselines_key(session.isoformat()) for session in sessions))

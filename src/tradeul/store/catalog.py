@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
@@ -29,10 +30,10 @@ class _Instant(sa.types.TypeDecorator[datetime]):
     impl = sa.DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
 
 
@@ -74,7 +75,7 @@ class Catalog:
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _set_up_sqlite)
             self._migrate()
-        except (sa.exc.SQLAlchemyError, command.util.CommandError) as error:
+        except (sa.exc.SQLAlchemyError, CommandError) as error:
             raise StoreError(f"The catalog {sa.make_url(url).render_as_string()} cannot be opened: {error}") from error
 
     def close(self) -> None:
@@ -106,7 +107,7 @@ class Catalog:
         with self._engine.begin() as connection:
             if connection.execute(sa.update(_counters).where(mine).values(value=_counters.c.value + 1)).rowcount == 0:
                 connection.execute(sa.insert(_counters).values(name=EPOCH, value=1))
-            return connection.execute(sa.select(_counters.c.value).where(mine)).scalar_one()
+            return int(connection.execute(sa.select(_counters.c.value).where(mine)).scalar_one())
 
     def _migrate(self) -> None:
         config = Config()

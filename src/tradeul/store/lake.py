@@ -29,7 +29,7 @@ SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time")
 
 
 class Lake:
-    def __init__(self, root: Path, version: str, simulated: bool) -> None:  # noqa: FBT001
+    def __init__(self, root: Path, version: str, simulated: bool) -> None:
         self._root = root
         self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
 

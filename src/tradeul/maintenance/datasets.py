@@ -1,0 +1,97 @@
+"""The table of datasets: which sessions each wants, when a session's partition is due, and when it is final.
+
+A dataset is a task of the same name (`tasks/`). Those *of a served session*
+(the universe, splits, baselines, what the bus holds) are wanted for the
+current session, and from the evening on for the next; those *of a traded
+session* for a window of past ones. What is loaded before its final instant is
+`provisional` and due again after it. To add a task: a row here, a file there.
+"""
+
+from datetime import date, datetime, time
+
+import msgspec
+
+from tradeul.market_calendar import Calendar, at
+
+TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, REDIS_SYNC = (
+    "tickers",
+    "splits",
+    "ohlc_daily",
+    "volume_slots",
+    "baselines",
+    "redis_sync",
+)
+# The vendor's files of a day are complete about then, on the next session.
+FILES_AT = time(11, 0)
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """How far back, and when: what a person may set."""
+
+    daily_sessions: int = 260
+    slot_sessions: int = 30
+    rvol_sessions: int = 20
+    maintenance_at: time = time(17, 0)  # Eastern wall times
+    final_at: time = time(20, 15)
+    new_day_at: time = time(3, 0)
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    name: str
+    served: bool  # of a served session, else of traded sessions
+    needs: tuple[str, ...] = ()  # of the same session, in the lake
+    evening: bool = False  # a traded session's: already due at 17:00, else at 20:15
+
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(TICKERS, served=True),
+        Dataset(SPLITS, served=True),
+        Dataset(OHLC_DAILY, served=False, evening=True),
+        Dataset(VOLUME_SLOTS, served=False, needs=(OHLC_DAILY,)),
+        Dataset(BASELINES, served=True, needs=(TICKERS, SPLITS)),
+        Dataset(REDIS_SYNC, served=True, needs=(BASELINES,)),
+    )
+}
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """Instants of partitions: pure, from calendar and windows."""
+
+    calendar: Calendar
+    windows: Windows
+
+    def due_at(self, dataset: str, session: date) -> datetime:
+        kind = DATASETS[dataset]
+        if kind.served:
+            return at(self.calendar.previous(session), self.windows.final_at)
+        return at(session, self.windows.maintenance_at if kind.evening else self.windows.final_at)
+
+    def final_at(self, dataset: str, session: date) -> datetime:
+        return at(session, self.windows.new_day_at if DATASETS[dataset].served else self.windows.final_at)
+
+    def served(self, now: datetime) -> list[date]:
+        """The sessions that baselines are wanted for: the current one, and from the evening on the next."""
+        current = self.calendar.current_session(now)
+        following = self.calendar.next(current)
+        return [current, following] if self.due_at(BASELINES, following) <= now else [current]
+
+    def before(self, dataset: str, served: date) -> list[date]:
+        """The traded sessions whose partitions go into the baselines of ``served``, oldest first."""
+        slots = self.windows.slot_sessions
+        # Slots are judged by their day's bars, so the daily window is never the shorter one.
+        return self.calendar.before(served, slots if dataset == VOLUME_SLOTS else max(self.windows.daily_sessions, slots))
+
+    def window(self, dataset: str, now: datetime) -> list[date]:
+        """The traded sessions wanted, oldest first."""
+        current = self.calendar.current_session(now)
+        today = [current] if self.due_at(dataset, current) <= now else []
+        return self.before(dataset, current) + today
+
+    def wake_after(self, instant: datetime) -> datetime:
+        """The next wake-up after ``instant``: 03:00, 17:00 or 20:15 of a session."""
+        session = self.calendar.current_session(instant)
+        walls = self.windows.new_day_at, self.windows.maintenance_at, self.windows.final_at
+        wakes = [at(day, wall) for day in (session, self.calendar.next(session)) for wall in walls]
+        return min(wake for wake in wakes if wake > instant)

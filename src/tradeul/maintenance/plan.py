@@ -1,0 +1,93 @@
+"""What a run does, in which order: a pure function of schedule, ledger and instant.
+
+    head    tickers, splits, the last close                 -> baselines, bus   (first rows of the lists)
+    body    first load: newest first, in the order in which today's lists need it
+            later:      oldest first, in the order of dependency
+            -> baselines, bus   after each stage
+    tail    from the evening on: the next session's tickers, splits -> baselines, bus
+
+It names every wanted partition once (baselines and bus after each stage);
+whether a step is due is asked again when its turn comes (`ledger.is_due`),
+so a run that is begun again skips what stands. It waits for nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+import msgspec
+
+from tradeul.maintenance.datasets import BASELINES, FILES_AT, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.ledger import Ledger
+from tradeul.market_calendar import at
+from tradeul.records.partitions import State
+
+# ATR looks at the last 100 bars of each ticker, and some did not trade every session.
+ATR_SESSIONS = 110
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call."""
+
+    dataset: str
+    sessions: tuple[date, ...]
+    ranged: bool = False
+
+    @property
+    def session(self) -> date:
+        return self.sessions[-1]
+
+
+def is_first_load(ledger: Ledger) -> bool:
+    """Until baselines have once been complete: a first load that was killed goes on in its order."""
+    return not any(row.state is State.COMPLETED for row in ledger.values() if row.dataset == BASELINES)
+
+
+def plan(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
+    current, *following = schedule.served(now)
+    last_close = schedule.calendar.previous(current)
+    steps = [Step(TICKERS, (current,)), Step(SPLITS, (current,)), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
+    body = _first_load if is_first_load(ledger) else _catch_up
+    steps += body(schedule, now, current)
+    for session in following:
+        steps += [Step(TICKERS, (session,)), Step(SPLITS, (session,)), *_publish(session)]
+    return steps
+
+
+def _publish(session: date) -> list[Step]:
+    return [Step(BASELINES, (session,)), Step(REDIS_SYNC, (session,))]
+
+
+def _catch_up(schedule: Schedule, now: datetime, current: date) -> list[Step]:
+    slots = schedule.window(VOLUME_SLOTS, now)
+    filed = _filed(schedule, slots, now)
+    steps = _each(OHLC_DAILY, schedule.window(OHLC_DAILY, now)) + _each(VOLUME_SLOTS, filed)
+    return [*steps, *_ranged(slots), *_publish(current)]
+
+
+def _first_load(schedule: Schedule, now: datetime, current: date) -> list[Step]:
+    daily = schedule.window(OHLC_DAILY, now)[::-1]
+    slots = schedule.window(VOLUME_SLOTS, now)[::-1]
+    full_length = [session for session in slots if schedule.calendar.hours(session).is_full_length]
+    # RVOL first from what one call a session gives, then with the newest sessions, which have no file yet.
+    filed = _filed(schedule, full_length, now)[: schedule.windows.rvol_sessions]
+    unfiled = [session for session in slots if session not in _filed(schedule, slots, now)]
+    steps = [*_each(OHLC_DAILY, daily[:ATR_SESSIONS]), *_publish(current)]
+    steps += [*_each(VOLUME_SLOTS, filed), *_publish(current)]
+    steps += [*_ranged(unfiled), *_publish(current)]
+    rest = [session for session in slots if session not in filed and session not in unfiled]
+    steps += _each(OHLC_DAILY, daily[ATR_SESSIONS:]) + _each(VOLUME_SLOTS, rest)
+    return [*steps, *_ranged(slots), *_publish(current)]
+
+
+def _filed(schedule: Schedule, sessions: Sequence[date], now: datetime) -> list[date]:
+    """Those whose flat file should exist by now."""
+    return [session for session in sessions if at(schedule.calendar.next(session), FILES_AT) <= now]
+
+
+def _each(dataset: str, sessions: Iterable[date]) -> list[Step]:
+    return [Step(dataset, (session,)) for session in sessions]
+
+
+def _ranged(sessions: Sequence[date]) -> list[Step]:
+    """One step for all that files did not bring: when its turn comes, it takes the sessions still due."""
+    return [Step(VOLUME_SLOTS, tuple(sorted(sessions)), ranged=True)] if sessions else []

@@ -1,0 +1,142 @@
+"""What a session's live values are held against, made from the lake: one row per listed ticker.
+
+It takes what is complete when its turn comes. Until every session of the
+windows is, the result says so (``complete`` is False, the partition
+`provisional`) and is made again when more has landed.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from tradeul.analytics.atr import PERIOD, average_true_range
+from tradeul.analytics.baselines import COLUMNS, Baselines
+from tradeul.analytics.slots import IntArray, Profile, profile
+from tradeul.analytics.splits import corporate_actions, factors
+from tradeul.errors import IncompleteData
+from tradeul.maintenance.datasets import BASELINES, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of
+from tradeul.maintenance.plan import Step
+from tradeul.maintenance.tasks import Landing, Report, some
+from tradeul.maintenance.tasks.splits import splits_of
+from tradeul.records.frame import FloatArray
+from tradeul.records.tickers import Split
+from tradeul.store.lake import Lake
+
+AVERAGE_SESSIONS = 20
+
+
+class BaselinesTask:
+    def __init__(self, lake: Lake, schedule: Schedule) -> None:
+        self._lake = lake
+        self._schedule = schedule
+
+    async def prepare(self, step: Step, ledger: Ledger, _report: Report) -> Landing:
+        served = step.session
+        wanted = {name: self._schedule.before(name, served) for name in (OHLC_DAILY, VOLUME_SLOTS)}
+        there = {name: completed(ledger, name, sessions) for name, sessions in wanted.items()}
+        inputs = inputs_of(ledger, self._schedule, BASELINES, served)
+        whole = all(there[name] == wanted[name] for name in wanted)
+        return partial(self._land, served, there[OHLC_DAILY], there[VOLUME_SLOTS], whole, inputs)
+
+    def _land(self, served: date, daily: list[date], slots: list[date], whole: bool, inputs: str | None) -> list[Landed]:
+        splits = splits_of(self._lake.read(SPLITS, served))
+        listed = self._universe(served, daily)
+        symbols = listed["symbol"].to_list()
+        index = pl.DataFrame({"symbol": symbols, "row": np.arange(len(symbols))}, schema_overrides={"symbol": pl.String})
+        calendar, windows = self._schedule.calendar, self._schedule.windows
+        full_length = [session for session in slots if calendar.hours(session).is_full_length][-windows.rvol_sessions :]
+        found = profile(len(symbols), self._adjusted_slots(index, full_length, factors(symbols, full_length, splits, served)))
+        columns, bars = self._daily_columns(index, daily, splits, served)
+        actions = corporate_actions(splits, calendar.previous(served), served)
+        table = listed.with_columns(
+            pl.Series("corp_action", [actions.get(symbol) for symbol in symbols], dtype=pl.String),
+            pl.Series("sessions", found.sessions),
+            **{name: pl.Series(values, nan_to_null=True) for name, values in columns.items()},
+        )
+        made = Baselines(
+            served,
+            whole,
+            len(full_length),
+            table.select(*COLUMNS).cast(COLUMNS),  # type: ignore[arg-type]
+            found.cumulative,
+            found.log_mean,
+            found.log_sd,
+        )
+        missing = without_numbers(symbols, found, bars, columns["atr"])
+        if missing:
+            raise IncompleteData(
+                f"{served}: {len(missing):,} tickers have enough sessions but no baseline: {some(missing)}. This is a program fault.",
+                expected=len(symbols),
+                got=len(symbols) - len(missing),
+                missing=missing,
+            )
+        checksum = self._lake.write(BASELINES, served, made.to_frame(), f"{len(daily)} daily, {len(full_length)} slot sessions")
+        got = len(symbols)
+        return [Landed(session=served, expected=got, got=got, checksum=checksum, final=whole, inputs=inputs)]
+
+    def _universe(self, served: date, daily: Sequence[date]) -> pl.DataFrame:
+        """What is listed, and what traded in the last session though the vendor's list lacks it."""
+        listed = self._lake.read(TICKERS, served, ["symbol", "name", "kind", "exchange"])
+        if daily:
+            traded = self._lake.read(OHLC_DAILY, daily[-1], ["symbol"])
+            listed = pl.concat([listed, traded.join(listed, on="symbol", how="anti")], how="diagonal")
+        return listed.sort("symbol")
+
+    def _adjusted_slots(
+        self, index: pl.DataFrame, sessions: Sequence[date], adjust: FloatArray
+    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+        for place, session in enumerate(sessions):
+            slots = self._lake.read(VOLUME_SLOTS, session, ["symbol", "slot", "volume"]).join(index, on="symbol")
+            rows = slots["row"].to_numpy()
+            yield rows, slots["slot"].cast(pl.Int64).to_numpy(), slots["volume"].to_numpy() / adjust[rows, place]
+
+    def _daily_columns(
+        self, index: pl.DataFrame, sessions: Sequence[date], splits: Sequence[Split], served: date
+    ) -> tuple[dict[str, FloatArray], IntArray]:
+        """What comes from daily bars, and how many bars each ticker has."""
+        shape = (index.height, len(sessions))
+        high, low, close = (np.full(shape, np.nan) for _ in range(3))
+        recent = sessions[-AVERAGE_SESSIONS:]
+        volume, dollars = (np.full((index.height, len(recent)), np.nan) for _ in range(2))
+        adjust = factors(index["symbol"].to_list(), sessions, splits, served)
+        previous_raw = np.full(index.height, np.nan)
+        for place, session in enumerate(sessions):
+            bars = self._lake.read(OHLC_DAILY, session).join(index, on="symbol")
+            rows = bars["row"].to_numpy()
+            factor = adjust[rows, place]
+            for matrix, name in ((high, "high"), (low, "low"), (close, "close")):
+                matrix[rows, place] = bars[name].to_numpy() * factor
+            if session in recent:
+                at = place - len(sessions) + len(recent)
+                volume[rows, at] = bars["volume"].to_numpy() / factor
+                dollars[rows, at] = bars.select(pl.coalesce("vwap", "close") * pl.col("volume")).to_series().to_numpy()
+            if session == self._schedule.calendar.previous(served):
+                previous_raw[rows] = bars["close"].to_numpy()
+        columns = {
+            "atr": average_true_range(high, low, close),
+            "prev_close_raw": previous_raw,
+            "prev_close": np.where(np.isnan(previous_raw), np.nan, close[:, -1]) if sessions else previous_raw,
+            "avg_volume_20d": mean_since_first(volume),
+            "avg_dollar_volume_20d": mean_since_first(dollars),
+        }
+        return columns, np.count_nonzero(~np.isnan(close), axis=1)
+
+
+def mean_since_first(values: FloatArray) -> FloatArray:
+    """Row means, a session without a trade (NaN) as 0, from the first with one on; NaN where there is none."""
+    traded = ~np.isnan(values)
+    counted = np.count_nonzero(np.cumsum(traded, axis=1) > 0, axis=1)
+    mean: FloatArray = np.nansum(values, axis=1) / np.where(counted > 0, counted, np.nan)
+    return mean
+
+
+def without_numbers(symbols: Sequence[str], found: Profile, bars: IntArray, atr: FloatArray) -> list[str]:
+    """The tickers with enough sessions whose numbers are unknown all the same. Never any, unless the maths is wrong."""
+    no_atr = (bars > PERIOD) & ~np.isfinite(atr)
+    no_profile = (found.sessions > 0) & ~(np.isfinite(found.cumulative).all(axis=1) & np.isfinite(found.log_mean).all(axis=1))
+    no_deviation = (found.sessions > 1) & ~np.isfinite(found.log_sd).all(axis=1)
+    return [symbols[row] for row in np.flatnonzero(no_atr | no_profile | no_deviation).tolist()]
