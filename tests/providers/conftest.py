@@ -19,14 +19,18 @@ def clock():
 async def finish(clock, awaitable, within=timedelta(hours=2)):
     """The result of ``awaitable``, with the clock stepped as far as it takes; nothing waits in real time."""
     task = asyncio.ensure_future(awaitable)
-    end = clock.now() + within
-    while not task.done():
-        await asyncio.sleep(0)
-        await clock.settle()
-        if task.done():
-            break
-        assert clock.now() < end, "it still waits"
-        await clock.advance_to(min(end, clock._sleepers[0][0]) if clock._sleepers else clock.now())
+
+    async def drive():
+        end = clock.now() + within
+        while clock.now() < end:
+            await clock.settle()
+            await clock.advance_to(min(end, clock._sleepers[0][0]) if clock._sleepers else clock.now())
+
+    driver = asyncio.ensure_future(drive())
+    await asyncio.wait([task, driver], return_when=asyncio.FIRST_COMPLETED)
+    driver.cancel()
+    await asyncio.wait([driver])
+    assert task.done(), "it still waits"
     return await task
 
 

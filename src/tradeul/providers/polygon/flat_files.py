@@ -42,7 +42,7 @@ class PolygonFlatFiles:
             try:
                 result = await obstore.get_async(self._store, path)
                 data = bytes(await result.bytes_async())
-            except NotFoundError:
+            except (NotFoundError, FileNotFoundError):
                 return None
             except UnauthenticatedError as error:
                 raise Unauthorized(
@@ -53,7 +53,9 @@ class PolygonFlatFiles:
                     f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
                 ) from error
             except (BaseError, OSError) as error:
-                raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).strip()[:200]}") from error
+                raise VendorUnavailable(
+                    f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}"
+                ) from error
             return FlatFile(session, (result.meta.get("e_tag") or "").strip('"'), data)
 
         return await retrying(self._clock, attempt)

@@ -118,19 +118,19 @@ class PolygonStream:
         delays = waits(LONGEST_WAIT_SECONDS)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=HANDSHAKE_SECONDS)) as session:
             while True:
-                received = self.messages
+                received, extra, why = self.messages, 0.0, "closed by the server"
                 try:
                     await self._connection(session)
-                    wait, why = next(delays), "closed by the server"
                 except _TooManyConnections as error:
-                    wait, why = MAX_CONNECTIONS_WAIT_SECONDS + next(delays), str(error)
+                    extra, why = MAX_CONNECTIONS_WAIT_SECONDS, str(error)
                 except VendorUnavailable as error:
-                    wait, why = next(delays), str(error)
+                    why = str(error)
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    wait, why = next(delays), f"{type(error).__name__}: {error}"
+                    why = f"{type(error).__name__}: {error}"
                 if self.messages > received:
                     # It worked: patience begins anew.
                     delays = waits(LONGEST_WAIT_SECONDS)
+                wait = extra + next(delays)
                 self.reconnects += 1
                 log.warning("stream_disconnected", reason=why.replace(self._key, "KEY"), wait_seconds=round(wait, 1))
                 await self._clock.back_off(wait)

@@ -1,0 +1,239 @@
+import asyncio
+import json
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from tests.providers.conftest import finish, serving
+from tradeul.errors import NotEntitled, SettingsError, Unauthorized
+from tradeul.providers.polygon import stream as stream_module
+from tradeul.providers.polygon.stream import PolygonStream, squeezed
+from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+
+
+def status(kind, message=""):
+    return {"ev": "status", "status": kind, "message": message}
+
+
+def second(symbol="A", end_ms=1610144869000, ev="A"):
+    prices = dict.fromkeys("ohlc", 1.5)
+    return {"ev": ev, "sym": symbol, "v": 200, "av": 300, "vw": 1.5, "z": 50, "s": end_ms - 1000, "e": end_ms, **prices}
+
+
+class Vendor:
+    """A scripted vendor: each connection plays the next script, after the handshake where the script says so."""
+
+    def __init__(self, clock, *scripts):
+        self.clock, self.scripts, self.said, self.at = clock, list(scripts), [], []
+
+    async def __call__(self, request):
+        self.at.append(self.clock.now())
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, int):
+            return web.Response(status=script)
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        await script(self, socket)
+        await socket.close()
+        return socket
+
+    async def handshake(self, socket, *answers):
+        await self.send(socket, status("connected", "Connected Successfully"))
+        self.said.append(await socket.receive_json())
+        await self.send(socket, *(answers or [status("auth_success", "authenticated")]))
+        self.said.append(await socket.receive_json())
+        await self.send(socket, *(status("success", f"subscribed to: {name}") for name in ("A.*", "AM.*", "LULD.*")))
+
+    async def send(self, socket, *messages):
+        await socket.send_str(json.dumps(messages))
+
+    async def barrier(self, socket):
+        """Returns when the client has taken everything sent before."""
+        await socket.ping()
+        while (await socket.receive()).type is not WSMsgType.PONG:
+            pass
+
+
+def plays(*frames, handshake=(), then=None):
+    async def script(vendor, socket):
+        await vendor.handshake(socket, *handshake)
+        for frame in frames:
+            if isinstance(frame, str | bytes):
+                await (socket.send_str if isinstance(frame, str) else socket.send_bytes)(frame)
+            else:
+                await vendor.send(socket, *frame)
+        await vendor.barrier(socket)
+        if then:
+            await then(socket)
+
+    return script
+
+
+async def stays(socket):
+    await socket.receive()
+
+
+async def cut(socket):
+    socket._req.transport.abort()
+
+
+@asynccontextmanager
+async def streaming(clock, *scripts, **options):
+    vendor = Vendor(clock, *scripts)
+    async with serving(vendor) as base:
+        stream = PolygonStream(clock, base.replace("http", "ws") + "/stocks", "SECRET", **options)
+        async with aclosing(stream.batches()) as batches:
+            yield vendor, stream, batches
+
+
+async def take(clock, batches, number):
+    return [await finish(clock, anext(batches)) for _ in range(number)]
+
+
+async def test_the_handshake_is_spoken_exactly(clock):
+    async with streaming(clock, plays([second()], then=stays)) as (vendor, _, batches):
+        (batch,) = await take(clock, batches, 1)
+    assert vendor.said == [{"action": "auth", "params": "SECRET"}, {"action": "subscribe", "params": "A.*,AM.*,LULD.*"}]
+    assert batch.seconds == [StreamBar("A", 1610144868000, 1610144869000, 1.5, 1.5, 1.5, 1.5, 200, 1.5, 50, 300, None)]
+    assert not batch.resubscribed
+    assert batch.received_ms == clock.now().timestamp() * 1000
+
+
+@pytest.mark.parametrize("end", [None, cut])
+async def test_a_lost_connection_is_made_again_and_the_gap_is_told(clock, end):
+    first, again = plays([second("A")], then=end), plays([second("B")], then=stays)
+    async with streaming(clock, first, again) as (vendor, stream, batches):
+        batch, gap, later = await take(clock, batches, 3)
+    assert [bar.symbol for bar in batch.seconds + later.seconds] == ["A", "B"]
+    assert [item.resubscribed for item in (batch, gap, later)] == [False, True, False]
+    assert vendor.said[2:] == vendor.said[:2]
+    assert 0.25 <= (vendor.at[1] - vendor.at[0]).total_seconds() <= 0.5
+    assert stream.reconnects == 1
+
+
+async def test_waits_grow_while_nothing_works_and_begin_anew_when_it_does(clock):
+    async with streaming(clock, 503, 503, 503, plays([second()]), plays([second()], then=stays)) as (vendor, _, batches):
+        await take(clock, batches, 3)
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(vendor.at, vendor.at[1:], strict=False)]
+    assert all(low <= gap <= 2 * low for gap, low in zip(gaps, (0.25, 0.5, 1.0, 0.25), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (plays(handshake=[status("auth_failed", "authentication failed SECRET")]), Unauthorized),
+        (plays(handshake=[status("auth_failed", "Your plan doesn't include websocket access.")]), NotEntitled),
+        (401, Unauthorized),
+        (403, NotEntitled),
+    ],
+)
+async def test_a_refused_key_ends_the_stream(clock, script, error):
+    async with streaming(clock, script) as (vendor, _, batches):
+        with pytest.raises(error) as caught:
+            await take(clock, batches, 1)
+    assert len(vendor.at) == 1
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_another_program_on_the_same_key_is_not_wrestled_with(clock):
+    taken = plays([second()], [status("max_connections", "Maximum number of websocket connections exceeded.")])
+    async with streaming(clock, taken, plays([second()], then=stays)) as (vendor, _, batches):
+        await take(clock, batches, 3)
+    assert (vendor.at[1] - vendor.at[0]).total_seconds() >= 60
+
+
+async def test_bad_frames_are_counted_and_nothing_else_is_lost(clock):
+    bad = ["<html>", b"\xff\xfe", [{"ev": "A", "sym": "BAD"}, second("A")], [{"ev": "Q"}], [status("error", "LULD is not in your plan")]]
+    async with streaming(clock, plays(*bad, [second("B")], then=stays)) as (vendor, stream, batches):
+        found = await take(clock, batches, 2)
+    assert [bar.symbol for batch in found for bar in batch.seconds] == ["A", "B"]
+    assert stream.problems == {"no JSON array": 2, "invalid A": 1, "unknown Q": 1, "status error": 1}
+    assert (stream.messages, len(vendor.at)) == (2, 1)
+
+
+async def test_kinds_of_problems_are_bounded(clock):
+    frames = [[{"ev": f"X{number}"}] for number in range(200)]
+    async with streaming(clock, plays(*frames, [second()], then=stays)) as (_, stream, batches):
+        await take(clock, batches, 1)
+    assert len(stream.problems) <= 51
+    assert stream.problems.total() == 200
+
+
+async def test_a_silent_vendor_in_the_handshake_is_left(clock, monkeypatch):
+    monkeypatch.setattr(stream_module, "HANDSHAKE_SECONDS", 0.02)
+
+    async def silent(vendor, socket):
+        await socket.receive()
+
+    async with streaming(clock, silent, plays([second()], then=stays)) as (vendor, _, batches):
+        await take(clock, batches, 1)
+    assert len(vendor.at) == 2
+
+
+async def test_a_full_queue_loses_seconds_only_and_counts_them(clock):
+    frames = [[second(f"S{n}"), second(f"M{n}", ev="AM"), {"ev": "LULD", "T": "H", "t": n + 1, "i": [17]}] for n in range(9)]
+    taken, arrived = asyncio.Event(), asyncio.Event()
+
+    async def script(vendor, socket):
+        await plays([second("FIRST")], then=lambda _: taken.wait())(vendor, socket)
+        for frame in frames:
+            await vendor.send(socket, *frame)
+        await vendor.barrier(socket)
+        arrived.set()
+        await stays(socket)
+
+    async with streaming(clock, script, queue_batches=4) as (_, stream, batches):
+        await take(clock, batches, 1)
+        taken.set()
+        await arrived.wait()
+        # Five batches were one too many, and after four more once again.
+        (kept,) = await take(clock, batches, 1)
+        assert not stream._queue
+    assert [bar.symbol for bar in kept.minutes] == [f"M{n}" for n in range(9)]
+    assert [halt.at_ms for halt in kept.halts] == list(range(1, 10))
+    assert (kept.seconds, kept.resubscribed) == ([], False)
+    assert (stream.dropped, stream.problems) == (9, {"queue full": 2})
+
+
+def test_too_many_minutes_become_a_call_to_read_again(monkeypatch):
+    bar = StreamBar("A", 0, 60_000, 1, 1, 1, 1, 1)
+    batches = [StreamBatch(n, [bar] * 9, [bar] * 5, [HaltChange("A", True, n)]) for n in range(3)]
+    assert squeezed(batches) == StreamBatch(2, [], [bar] * 15, [halt for batch in batches for halt in batch.halts])
+    monkeypatch.setattr(stream_module, "MOST_KEPT", 17)
+    assert squeezed(batches) == StreamBatch(2, resubscribed=True)
+
+
+async def test_the_stepped_clock_waits_for_the_consumer(clock):
+    """From a frame's arrival until the next batch is asked for, nobody's time passes."""
+    async with streaming(clock, plays([second("A")], [second("B")], then=stays)) as (_, _, batches):
+        await take(clock, batches, 1)
+        assert clock._busy >= 1
+        await take(clock, batches, 1)
+        assert clock._busy == 1
+        asking = asyncio.ensure_future(anext(batches))
+        await clock.settle()
+        assert clock._busy == 0
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
+async def test_leaving_early_leaves_nothing_behind(clock):
+    async with streaming(clock, plays(*([second()] for _ in range(5)), then=stays)) as (_, stream, batches):
+        await take(clock, batches, 1)
+    assert clock._busy == 0
+    assert not stream._queue
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_lag_is_measured(clock):
+    now_ms = int(clock.now().timestamp() * 1000)
+    async with streaming(clock, plays([second("A", now_ms - 2_010)] * 1, then=stays)) as (_, stream, batches):
+        assert stream.lag_ms(0.5) is None
+        await take(clock, batches, 1)
+        assert stream.lag_ms(0.5) == stream.lag_ms(0.99) == 2_050
+
+
+def test_a_key_is_never_sent_in_the_open(clock):
+    with pytest.raises(SettingsError):
+        PolygonStream(clock, "ws://socket.massive.com/stocks", "SECRET")
