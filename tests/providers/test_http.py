@@ -247,10 +247,10 @@ class Wall:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 400), st.integers(1, 90), st.lists(st.sampled_from([0, 0, 0, 1, 7, 400, 20_000]), min_size=1, max_size=400))
-async def test_no_window_ever_holds_more_than_the_limit(per_minute, per_second, pauses_ms):
+async def test_no_window_ever_holds_more_than_the_limit(per_minute, pace, pauses_ms):
     wall = Wall()
-    limit = RateLimit(per_minute, per_second, wall.now_ms, wall.sleep)
-    passed = {1_000: (per_second, deque()), 60_000: (per_minute, deque())}
+    limit = RateLimit(per_minute, pace, wall.now_ms, wall.sleep)
+    passed = {100: (pace, deque()), 60_000: (per_minute, deque())}
     for pause in pauses_ms:
         wall.ms += pause
         await limit.pass_through()

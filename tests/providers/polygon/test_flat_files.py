@@ -47,6 +47,14 @@ async def test_the_file_comes_with_its_etag_by_a_signed_request(clock):
     assert "SECRET" not in str(asked[0].headers)
 
 
+async def test_the_persons_own_cloud_credentials_stay_at_home(clock, monkeypatch):
+    for name in ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "PRIVATE")
+    found, asked = await fetch(clock, WHOLE)
+    assert found.data == DATA
+    assert "PRIVATE" not in str(asked[0].headers)
+
+
 async def test_a_file_that_is_not_there_yet_is_none(clock):
     assert (await fetch(clock, {"status": 404, "text": s3_error("NoSuchKey")}))[0] is None
 

@@ -1,6 +1,7 @@
 """Massive's daily files (an S3 store), as `ports.MinuteFiles`. Only moves bytes: `wire_files.py` reads them."""
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
@@ -12,18 +13,25 @@ from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.providers.http import LOOPBACK, check_address, retrying
 from tradeul.providers.ports import FlatFile
 
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
 
 class PolygonFlatFiles:
     def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
         check_address(endpoint)
         self._clock = clock
         self._host = URL(endpoint).host
+
+        def credentials() -> "S3Credential":
+            return {"access_key_id": key, "secret_access_key": secret, "expires_at": None}
+
         self._store = S3Store(
             bucket,
             endpoint=endpoint.rstrip("/"),
             region="us-east-1",
-            access_key_id=key,
-            secret_access_key=secret,
+            # Not as settings: then an AWS session token of the environment would be sent along.
+            credential_provider=credentials,
             virtual_hosted_style_request=False,
             client_options={
                 "allow_http": self._host in LOOPBACK,
