@@ -3,8 +3,9 @@
 import math
 import random
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,11 +23,11 @@ WINDOWS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800}
 ATR, PREV = {"AAA": 2.0, "B.C": math.nan, "ZZ": 0.5}, {"AAA": 99.0, "B.C": 101.0, "ZZ": math.nan}
 
 
-def bar(symbol, start, seconds, close, volume, *, open=None, high=None, low=None, vwap=None, size=None, official=None, av=None):
-    open = close if open is None else open
-    high, low = max(open, close) if high is None else high, min(open, close) if low is None else low
+def bar(symbol, start, seconds, close, volume, *, opens=None, high=None, low=None, vwap=None, size=None, official=None, av=None):
+    opens = close if opens is None else opens
+    high, low = max(opens, close) if high is None else high, min(opens, close) if low is None else low
     ms = (PRE + start) * 1000
-    return StreamBar(symbol, ms, ms + seconds * 1000, open, high, low, close, volume, vwap, size, av, official)
+    return StreamBar(symbol, ms, ms + seconds * 1000, opens, high, low, close, volume, vwap, size, av, official)
 
 
 def second(symbol, start, close, volume, **more):
@@ -225,7 +226,7 @@ def random_bar(rng, symbol, start, seconds, close):
     volume = rng.choice([0, 1, 100, 350, 12_345])
     more = {"vwap": None if rng.random() < 0.2 else round((high + low) / 2, 4), "size": rng.choice([1, 33, 100])}
     official = 100.5 if rng.random() < 0.02 else None
-    return bar(symbol, start, seconds, close, volume, open=open_, high=high, low=low, official=official, **more)
+    return bar(symbol, start, seconds, close, volume, opens=open_, high=high, low=low, official=official, **more)
 
 
 @settings(max_examples=15, deadline=None)
@@ -266,3 +267,136 @@ def check(made, references, t):
             slack = 1e-9 * max(abs(expect["dollar_volume"]), 1) if name == "dvol_5m" else 1e-9
             assert got[name] == pytest.approx(wanted, rel=1e-9, abs=slack, nan_ok=True), (symbol, name, t)
     assert not any(np.isinf(column).any() for column in frame.columns.values())
+
+
+def test_live_works_from_minutes_alone():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", 0, 100.0, 50), minute("AAA", 60, 101.0, 70, high=103.0)]))
+    assert [value(made, name, 120) for name in ("price", "volume", "high", "vol_1m", "vol_5m")] == [101.0, 120, 103.0, 70, 120]
+
+
+def test_a_minute_replaces_the_sum_of_its_seconds_and_an_earlier_minute():
+    made = table()
+    made.apply(batch([second("AAA", 3, 100.0, 10), second("AAA", 50, 99.0, 20)]))
+    assert value(made, "volume", 52) == 30
+    made.apply(batch(minutes=[minute("AAA", 0, 99.0, 33)]))
+    assert value(made, "volume", 62) == 33
+    made.apply(batch(minutes=[minute("AAA", 0, 99.5, 40)]))
+    assert (value(made, "volume", 70), value(made, "price", 70)) == (40, 99.5)
+
+
+def test_a_second_of_a_closed_minute_is_ignored():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", 0, 100.0, 33)]))
+    made.apply(batch([second("AAA", 59, 120.0, 9)]))
+    assert (value(made, "volume", 63), value(made, "high", 63), made.counts["closed_minute"]) == (33, 100.0, 1)
+
+
+@pytest.mark.parametrize("again", [1, 2, 5])
+def test_duplicates_add_once_however_batched(again):
+    made = table()
+    bars = [second("AAA", 3, 100.0, 10), second("AAA", 4, 100.0, 5)] * again
+    made.apply(batch(bars, [minute("AAA", 60, 100.0, 7)] * again), *[batch(bars)] * again)
+    assert value(made, "volume", 121) == 22
+
+
+def test_a_replacement_takes_an_extreme_back():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", 0, 100.0, 1), minute("AAA", 60, 100.0, 1, high=150.0, low=50.0)]))
+    made.apply(batch(minutes=[minute("AAA", 60, 100.0, 1, high=101.0, low=99.0)]))
+    assert [value(made, name, 125) for name in ("high", "low", "pm_high", "pm_low")] == [101.0, 99.0, 101.0, 99.0]
+
+
+def test_the_oldest_minute_of_the_day_can_still_be_corrected():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", start, 100.0, 10) for start in range(0, 57_600, 60)]))
+    made.apply(batch(minutes=[minute("AAA", 0, 100.0, 25)]))
+    assert (value(made, "volume", 57_600), value(made, "pm_volume", 57_600)) == (9_615, 3_315)
+    assert (value(made, "vol_30m", 57_600), value(made, "post_volume", 57_600)) == (300, 2_400)
+
+
+def test_the_first_print_exceeds_nothing_and_a_row_counts_once():
+    made = table()
+    made.apply(batch([second("AAA", 0, 100.0, 1)]))
+    assert math.isnan(value(made, "high_at", 2)) and value(made, "high_count", 2) == 0
+    made.apply(batch([second("AAA", 5, 101.0, 1), second("AAA", 7, 102.0, 1), second("AAA", 12, 103.0, 1)]))
+    assert (value(made, "high_at", 15), value(made, "high_count", 15)) == (PRE + 13, 2)
+    assert [value(made, "high_count", t) for t in (1809, 1810, 1815)] == [2, 1, 0]
+
+
+def test_after_the_open_changes_are_against_the_open_until_the_window_is_past_it():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", OPEN - 60, 90.0, 1)]))
+    assert math.isnan(value(made, "chg_1m", OPEN))
+    made.apply(batch(minutes=[minute("AAA", OPEN, 110.0, 1, opens=100.0)]))
+    assert [value(made, "chg_5m", OPEN + t) for t in (60, 300)] == pytest.approx([10.0, 10.0])
+    assert value(made, "chg_5m", OPEN + 305) == pytest.approx(100 * 20 / 90)
+
+
+def test_a_silent_ticker_traded_nothing_and_has_no_price():
+    made = table(("AAA", "B.C"))
+    made.apply(batch([second("B.C", 9, 5.0, 10, size=5)]))
+    assert [value(made, name, 100) for name in ("volume", "vol_5m", "dvol_5m", "trades_5m", "trades")] == [0] * 5
+    assert all(math.isnan(value(made, name, 100)) for name in ("price", "vwap", "high", "chg_1m", "updated_at"))
+
+
+def test_trades_are_unknown_when_the_source_never_tells_them():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", 0, 100.0, 1)]))
+    assert all(math.isnan(value(made, name, 100)) for name in ("trades", "trades_5m"))
+
+
+def test_bars_of_another_session_are_refused_whatever_the_clock_says():
+    made = table()
+    made.apply(batch([second("AAA", -86_400, 70.0, 5), second("AAA", 57_600, 70.0, 5)], [minute("AAA", 86_400, 70.0, 5)]))
+    assert (value(made, "volume", 57_700), made.counts["other_session"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"volume": -1.0}, {"volume": math.nan}, {"close": math.inf}, {"low": 0.0}, {"high": 1.0}, {"open": -3.0}]
+)
+def test_a_number_that_cannot_be_is_refused_and_counted(wrong):
+    made = table()
+    good = second("AAA", 1, 100.0, 5)
+    made.apply(batch([msgspec.structs.replace(good, **wrong), second("AAA", 2, 100.0, 7)]))
+    assert (value(made, "volume", 9), made.counts["malformed"]) == (7, 1)
+
+
+def test_symbols_that_appear_are_added_once_and_come_out_sorted():
+    made = table(("MMM", "TTT"), capacity=2)
+    made.apply(batch([second("MMM", 1, 10.0, 3)]))
+    made.apply(batch([second(s, 2, 10.0, 1) for s in ("ZZZ", "AAA", "MMM", "ZZZ", "C")]))
+    frame = market_frame(made, at(60))
+    assert frame.symbols == ["AAA", "C", "MMM", "TTT", "ZZZ"] and made.counts["unknown_symbols"] == 3
+    assert frame.columns["volume"].tolist() == [1, 1, 4, 0, 1] == frame.columns["vol_1m"].tolist()
+
+
+def test_halts_and_resumes_are_known_once_told():
+    made = table()
+    assert math.isnan(value(made, "halted", 5))
+    made.apply(batch(halts=[HaltChange("AAA", True, (PRE + 9) * 1000)]))
+    assert value(made, "halted", 10) == 1
+    made.apply(batch(halts=[HaltChange("AAA", False, (PRE + 19) * 1000), HaltChange("AAA", True, (PRE - 99) * 1000)]))
+    assert value(made, "halted", 20) == 0
+
+
+def test_the_official_close_comes_a_minute_after_the_close():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", CLOSE - 60, 100.0, 9), minute("AAA", CLOSE, 101.0, 4)]))
+    assert math.isnan(value(made, "close", CLOSE + 59)) and value(made, "close", CLOSE + 60) == 100.0
+    assert math.isnan(value(made, "post_volume", CLOSE - 1)) and value(made, "post_volume", CLOSE + 60) == 4
+
+
+def test_a_silence_of_hours_leaves_no_window_behind():
+    made = table()
+    made.apply(batch([second("AAA", 10, 100.0, 5), second("AAA", 20, 101.0, 5)]))
+    assert [value(made, name, 40_000) for name in ("vol_30m", "high_count", "chg_30m", "price")] == [0, 0, 0, 101.0]
+
+
+def test_a_day_of_bars_does_not_lengthen_the_rings():
+    made = table()
+    sizes = [ring.nbytes for part in (made.windows, made.seconds) for ring in vars(part).values() if isinstance(ring, np.ndarray)]
+    for start in range(0, 57_600, 60):
+        made.apply(batch([second("AAA", start + 5, 100.0, 1)], [minute("AAA", start, 100.0, 2)]))
+    after = [ring.nbytes for part in (made.windows, made.seconds) for ring in vars(part).values() if isinstance(ring, np.ndarray)]
+    assert sizes == after and made.minutes.rows_used == 960 and value(made, "volume", 57_600) == 1920

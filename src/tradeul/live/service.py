@@ -4,7 +4,7 @@
     start inside a session, or a new connection -> snapshot -> minutes of the rows that differ, candidates first
 
 Everything runs in the event loop, in slices: a flush of `FLUSH_BARS` bars takes
-some 10 ms, a frame under 10, a recovered symbol under one. What waits to be
+some 5 ms, a frame under 10, a recovered symbol under one. What waits to be
 applied is bounded by `FLUSH_BARS` and one batch; behind it the stream's own
 queue is, and says when it drops.
 """
@@ -31,7 +31,7 @@ from tradeul.records.bars import StreamBatch
 from tradeul.records.events import FeedStatus
 from tradeul.records.frame import MarketFrame
 
-FLUSH_BARS = 4096
+FLUSH_BARS = 2048
 CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0

@@ -181,9 +181,12 @@ class TodayTable:
 
     def _take_minutes(self, wave: Arrivals) -> None:
         rows = self.minutes.find_or_add(wave.start_s // 60, wave.symbol)
-        shrunk = (self.minutes.high[rows] > wave.high) | (self.minutes.low[rows] < wave.low)
+        high, low, c, who = self.minutes.high[rows], self.minutes.low[rows], self.columns, wave.symbol
+        before = wave.start_s < self.open_s
+        lost = (high > wave.high) & ((high >= c["high"][who]) | (before & (high >= c["pm_high"][who])))
+        lost |= (low < wave.low) & ((low <= c["low"][who]) | (before & (low <= c["pm_low"][who])))
         self._count(wave, *self._close_minutes(rows, wave))
-        for symbol in wave.symbol[shrunk]:
+        for symbol in who[lost]:
             self._recompute_extremes(int(symbol))
 
     def _close_minutes(self, rows: npt.NDArray[np.int32], bars: Arrivals) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -23,12 +23,13 @@ IntArray = npt.NDArray[np.int64]
 WINDOW_ROWS = 1800 // ROW_SECONDS
 ROWS = WINDOW_ROWS + 8  # 30 minutes, the row that runs, and room for a frame asked a little late
 SHORT_ROWS = 300 // ROW_SECONDS + 8
-LATE_ROWS = 4  # up to here all bars of a wave go together, beyond it one by one
+LATE_ROWS = 16  # up to here (a minute and the vendor's delay) all bars of a wave go together, beyond it one by one
 
 
 class Windows:
     def __init__(self, capacity: int) -> None:
         self.head = 0  # the newest row
+        self._used = False
         # Zeros, not NaN: untouched pages of a fresh array cost no memory. An end of 0 says "no price yet".
         self._price = np.zeros((ROWS, capacity))
         self._price_end = np.zeros((ROWS, capacity), np.uint16)  # whole seconds since 04:00
@@ -52,6 +53,10 @@ class Windows:
         if row <= self.head:
             return
         self._expire(row - ROWS)
+        if not self._used:
+            # Nothing to carry: a start late in the day must not touch 100 MB at once.
+            self.head = row
+            return
         for ring in (self._price, self._price_end, self._volume, self._dollars, self._trades):
             newest = ring[self.head % len(ring)].copy()
             for new in range(max(self.head + 1, row - len(ring) + 1), row + 1):
@@ -66,6 +71,7 @@ class Windows:
         """Add bars, or differences to bars, each symbol at most once. ``trades`` may hold no NaN."""
         rows = row_of(end_s)
         self.advance(int(rows.max()))
+        self._used = True
         late = self.head - rows
         for one in np.flatnonzero(late > LATE_ROWS):
             pick = slice(one, one + 1)
@@ -85,6 +91,7 @@ class Windows:
     def spread(self, symbol: int, end_s: IntArray, close: FloatArray, volume: FloatArray, dollars: FloatArray, trades: FloatArray) -> None:
         """Add bars of ONE symbol, of any age, oldest first."""
         self.advance(int(row_of(end_s[-1:])[0]))
+        self._used = True
         for ring, amount in ((self._volume, volume), (self._dollars, dollars), (self._trades, trades)):
             rows = np.arange(max(self.head - len(ring) + 1, 0), self.head + 1)
             sums = np.concatenate(([0.0], np.cumsum(amount)))
