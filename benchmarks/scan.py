@@ -82,7 +82,19 @@ def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baseli
         },
         schema=COLUMNS,
     )
-    return columns, Baselines(SESSION, True, 20, table, profile, np.log1p(slots), np.full_like(slots, 0.6)), symbols
+    return (
+        columns,
+        Baselines(
+            SESSION,
+            complete=True,
+            rvol_sessions=20,
+            table=table,
+            cumulative=profile,
+            log_mean=np.log1p(slots),
+            log_sd=np.full_like(slots, 0.6),
+        ),
+        symbols,
+    )
 
 
 def main(tickers: int, cycles: int) -> None:

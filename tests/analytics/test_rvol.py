@@ -112,8 +112,15 @@ def test_the_one_slot_that_is_known_judges():
 
 @pytest.mark.parametrize(
     ("expected", "sessions", "want"),
-    [(1_000, 5, "ready"), (999, 5, "thin"), (1_000, 4, "thin"), (0, 20, "thin"), (math.nan, 20, "none"), (5_000, 0, "none")]
-    + [(5_000, math.nan, "none")],
+    [
+        (1_000, 5, "ready"),
+        (999, 5, "thin"),
+        (1_000, 4, "thin"),
+        (0, 20, "thin"),
+        (math.nan, 20, "none"),
+        (5_000, 0, "none"),
+        (9, math.nan, "none"),
+    ],
 )
 def test_a_baseline_says_how_far_it_can_be_trusted(expected, sessions, want):
     code = rvol.quality(np.array([expected], dtype=float), np.array([sessions], dtype=float))[0]

@@ -66,6 +66,12 @@ _KINDS = {Form.TEXT: Kind.TEXT, Form.FLAG: Kind.CONDITION}
 KINDS: dict[str, Kind] = {name: _KINDS.get(column.form, Kind.NUMBER) for name, column in COLUMNS.items()}
 _TYPES = {Kind.TEXT: pl.String, Kind.CONDITION: pl.Boolean, Kind.NUMBER: pl.Float64}
 
+# Beyond it a value is nonsense, and sums of such could leave float64; infinities are, too.
+LARGEST = 1e100
+
+# Texts that are computed as places in a tuple of words; live's `gap_state` counts like this.
+CODED = {"baseline": rvol.QUALITIES, "gap_state": ("filled", "holding", "fading")}
+
 # A split announced for today is believed unless the price says otherwise (CONTRACT.md, `corp_action`).
 AGREES_WITH_UNADJUSTED = float(np.log(1.25))
 DISAGREES_WITH_ADJUSTED = float(np.log(1.6))
@@ -145,7 +151,7 @@ class Market:
                 column = self.join.spread(self.join.baselines.table[name].to_numpy().astype(np.float64))
             else:
                 column = self.frame.columns.get(name, self._unknown)
-            return np.where(np.isfinite(column), column, np.nan)
+            return np.where(np.abs(column) <= LARGEST, column, np.nan)
 
     def is_delivered(self, name: str) -> bool:
         """Whether the source gives this input at all: a recorded market, for one, knows no trades."""
@@ -170,11 +176,11 @@ class Market:
         mean, deviation = (rvol.judging_slots(profile, slot)[self.join.rows] for profile in profiles)
         return np.where(self.join.absent, np.nan, rvol.slot_log_z(self["vol_5m"], mean, deviation, self["sessions"]))
 
-    def texts(self, name: str, places: Iterable[int]) -> list[str | None]:
+    def texts(self, name: str, places: Sequence[int]) -> list[str | None]:
         """A text column at some rows."""
-        if name == "baseline":
-            quality = rvol.quality(self["expected_volume"], self["sessions"])
-            return [rvol.QUALITIES[quality[place]] for place in places]
+        if name in CODED:
+            words = CODED[name]
+            return [None if code != code else words[int(code)] for code in self._codes(name)[places].tolist()]
         if name == "corp_action":
             doubtful = set(self._doubtful().tolist())
             return [UNVERIFIED if place in doubtful else self.join.texts[name][place] for place in places]
@@ -189,11 +195,15 @@ class Market:
             return pl.Series(name, self[name], nan_to_null=True) != 0
         if name == "phase":
             return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self))
-        if name == "baseline":
-            return pl.Series(name, rvol.QUALITIES).gather(rvol.quality(self["expected_volume"], self["sessions"]))
+        if name in CODED:
+            return pl.Series(name, CODED[name]).gather(pl.Series(self._codes(name), nan_to_null=True).cast(pl.UInt32))
         if name == "corp_action" and len(doubtful := self._doubtful()):
             return self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
         return self.join.series[name] if name in self.join.series else pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
+
+    def _codes(self, name: str) -> FloatArray:
+        codes = self[name]
+        return np.where((codes >= 0) & (codes < len(CODED[name])), codes, np.nan)
 
     def table(self, names: Iterable[str]) -> pl.DataFrame:
         return pl.DataFrame([self.series(name) for name in names])
@@ -244,6 +254,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "rvol": lambda m: rvol.relative_volume(m["volume"], m["expected_volume"]),
     "rvol_5m": lambda m: rvol.relative_volume_5m(m["vol_5m"], m["expected_volume"], m.expected(rvol.SLOT_SECONDS)),
     "slot_lz": Market.slot_log_z,
+    "baseline": lambda m: rvol.quality(m["expected_volume"], m["sessions"]),
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
     "from_open_pct": lambda m: _change(m["price"], m["open"]),

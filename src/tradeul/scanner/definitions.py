@@ -94,7 +94,7 @@ def parse(text: str, *, source: str, floors: Sequence[Floor] = (), built_in: boo
         raise ListError(f"{source}: {error}.") from error
     own = tuple(Floor(**msgspec.structs.asdict(floor)) for floor in file.floors)
     for floor in own:
-        if MOMENT.match(floor.from_) is None:
+        if MOMENT.fullmatch(floor.from_) is None:
             raise ListError(f"{source}, floors: from = {floor.from_!r}; write HH:MM (Eastern), open, open+5m or close.")
     return [_scan_list(name, found, own or tuple(floors), built_in, f"{source}, list {name!r}") for name, found in file.lists.items()]
 
@@ -188,6 +188,7 @@ class ListFolder:
         self._built_in = built_in
         self._seen: dict[str, tuple[int, int]] = {}
         self._good: dict[str, list[ScanList]] = {}
+        self._refused: dict[str, str] = {}
 
     @property
     def lists(self) -> list[ScanList]:
@@ -195,21 +196,27 @@ class ListFolder:
         return [*self._built_in, *(found for name in sorted(self._good) for found in self._good[name])]
 
     def look(self) -> list[ListError]:
-        """Take what changed since the last look; returns what could not be taken."""
+        """Take what changed since the last look; returns what could not be taken, each refusal once."""
         stamps = self._stamps()
-        for name in set(self._seen) - set(stamps):
-            del self._seen[name]
+        changed = [name for name in stamps if self._seen.get(name) != stamps[name]]
+        gone = self._seen.keys() - stamps.keys()
+        for name in gone:
             self._good.pop(name, None)
-        errors = []
-        for name, stamp in stamps.items():
-            if self._seen.get(name) == stamp:
-                continue
-            self._seen[name] = stamp
+            self._refused.pop(name, None)
+        self._seen = stamps
+        if not changed and not gone:
+            return []
+        # A name may have become free by a file that comes later, or by one that went: the refused try again.
+        errors: dict[str, ListError] = {}
+        for name in [*changed, *(set(self._refused) - set(changed)), *changed]:
             try:
                 self._good[name] = self._read(name)
+                errors.pop(name, None)
             except ListError as error:
-                errors.append(error)
-        return errors
+                errors[name] = error
+        news = [error for name, error in errors.items() if self._refused.get(name) != str(error)]
+        self._refused = {name: str(error) for name, error in errors.items()}
+        return news
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         stamps = {}

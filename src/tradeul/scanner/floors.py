@@ -34,7 +34,7 @@ LEVERAGED = re.compile(
 )
 CLASSES = ("stocks", "etf", "leveraged", "all")
 
-MOMENT = re.compile(r"(?:(\d\d):(\d\d)|(open|close)(?:\+(\d+)m)?)$")
+MOMENT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(open|close)(?:\+(\d{1,3})m)?")
 
 
 def moment_of(text: str, hours: SessionHours) -> datetime:
@@ -43,8 +43,8 @@ def moment_of(text: str, hours: SessionHours) -> datetime:
     Raises:
         ListError: another form.
     """
-    found = MOMENT.match(text)
-    if found is None or (found[1] and not (int(found[1]) < 24 and int(found[2]) < 60)):
+    found = MOMENT.fullmatch(text)
+    if found is None:
         raise ListError(f"floors: from = {text!r}; write HH:MM (Eastern), open, open+5m or close.")
     if found[1]:
         return at(hours.session, time(int(found[1]), int(found[2])))

@@ -81,6 +81,7 @@ class ScannerService:
         self._baselines: Baselines | None = None
         self._baselines_bytes = 0
         self._checks = 0
+        self._turn = asyncio.Lock()  # one cycle at a time, whoever asks for it
         self.refused_frames = 0  # of another session
         self.cycles = 0
 
@@ -94,20 +95,25 @@ class ScannerService:
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
         with self._clock.busy():
-            session = self._calendar.current_session(self._clock.now())
-            if session != self._session:
-                await self._roll_over(session)
-            await self._look_at_lists()
-            await self._heal()
-            frame = self._admitted(as_of)
-            if frame is not None:
-                await self._scan(frame)
-            self.cycles += 1
+            async with self._turn:
+                await self._cycle(as_of)
+
+    async def _cycle(self, as_of: datetime | None) -> None:
+        session = self._calendar.current_session(self._clock.now())
+        if session != self._session:
+            await self._roll_over(session)
+        await self._look_at_lists()
+        await self._heal()
+        frame = self._admitted(as_of)
+        if frame is not None:
+            await self._scan(frame)
+        self.cycles += 1
 
     async def _cycle_on(self) -> None:
         while True:
             now = self._clock.now()
-            await self._clock.sleep_until(now + timedelta(seconds=self._cycle_seconds - now.timestamp() % self._cycle_seconds))
+            left = self._cycle_seconds - now.timestamp() % self._cycle_seconds
+            await self._clock.sleep_until(now + timedelta(seconds=max(left, 0.001)))  # never none: floats round
             await self.cycle()
 
     # A session

@@ -70,6 +70,11 @@ def _compile(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
 
 Typed = tuple[pl.Expr, Kind]
 
+
+def _finite(expr: pl.Expr) -> pl.Expr:
+    return pl.when(expr.is_finite()).then(expr)
+
+
 # What people meet, in their words, the worst first; anything else is named as polars does.
 REFUSED = {
     "SubPlan": "a sub-query",
@@ -93,10 +98,10 @@ COMPARISONS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
 ARITHMETIC: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "Plus": lambda left, right: left + right,
     "Minus": lambda left, right: left - right,
-    "Mul": lambda left, right: left * right,
-    "Multiply": lambda left, right: left * right,
-    "Div": lambda left, right: pl.when(right != 0).then(left / right),
-    "TrueDivide": lambda left, right: pl.when(right != 0).then(left / right),
+    "Mul": lambda left, right: _finite(left * right),
+    "Multiply": lambda left, right: _finite(left * right),
+    "Div": lambda left, right: _finite(left / right),
+    "TrueDivide": lambda left, right: _finite(left / right),
 }
 
 

@@ -1,0 +1,170 @@
+import math
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradeul.scanner.columns import COLUMNS, KINDS, Join, market_table
+from tradeul.scanner.sql import Kind
+
+NAMES = re.compile(r"[a-z][a-z0-9_]+")
+
+
+def row(make, at, live, usual=None):
+    """Every column of the one ticker A."""
+    held = None if usual is None else make.baselines(A=usual)
+    return market_table(make.frame(at, A=live), held, make.hours).row(0, named=True)
+
+
+def test_columns_of_the_two_inputs_meet_by_symbol(make):
+    table = market_table(make.frame("10:00", B={"price": 5}, C={"price": 7}), make.baselines(A={"atr": 1}, C={"atr": 3}), make.hours)
+    assert table.select("symbol", "price", "atr").rows() == [("B", 5.0, None), ("C", 7.0, 3.0)]
+
+
+def test_percentages_and_ratios_are_the_contracts(make):
+    live = {"price": 11, "open": 10.5, "high": 12, "low": 10, "vwap": 10, "volume": 3_000}
+    got = row(make, "10:00", live, {"prev_close": 10, "atr": 0.5, "avg_volume_20d": 60_000, "avg_dollar_volume_20d": 6e5})
+    want = {
+        "change_pct": 10,
+        "gap_pct": 5,
+        "from_open_pct": 100 * 0.5 / 10.5,
+        "atr_pct": 100 * 0.5 / 11,
+        "range_atr": 4,
+        "vol_pct_adv": 5,
+        "range_pos": 50,
+        "vwap_dist_pct": 10,
+        "expected_volume": 72_000,
+        "rvol": 3 / 72,
+        "since_open_s": 1800,
+        "avg_dollar_volume_20d": 6e5,
+    }
+    assert {name: got[name] for name in want} == pytest.approx(want, rel=1e-12)
+    assert (got["phase"], got["baseline"], got["class"], got["since_close_s"]) == ("MARKET_OPEN", "ready", "CS", None)
+
+
+def test_the_last_five_minutes_are_held_against_their_own_slots(make):
+    got = row(make, "10:02:30", {"vol_5m": 9_000.0}, {})
+    assert got["rvol_5m"] == pytest.approx(9)
+    assert got["slot_lz"] == pytest.approx((math.log(9_001) - math.log(1_001)) / 0.5)
+
+
+@pytest.mark.parametrize(
+    ("live", "usual"),
+    [
+        ({"price": 11}, {}),  # no previous close
+        ({"price": 11}, {"prev_close": 0}),
+        ({"price": math.nan}, {"prev_close": 10}),
+        ({"price": math.inf}, {"prev_close": 10}),
+    ],
+)
+def test_a_change_without_both_ends_is_null(make, live, usual):
+    assert row(make, "10:00", live, usual)["change_pct"] is None
+
+
+def test_a_range_of_nothing_has_no_position(make):
+    got = row(make, "10:00", {"price": 5, "high": 5, "low": 5}, {"atr": 0})
+    assert (got["range_pos"], got["range_atr"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "live", "want"),
+    [
+        ("09:00", {"price": 11}, 10),  # indicated
+        ("10:00", {"price": 12, "open": 11}, 10),
+        ("10:00", {"price": 12}, 20),  # not opened yet
+        ("16:30", {"price": 12, "open": 11, "close": 10.5}, 10),
+        ("16:30", {"price": 12, "close": 10.5}, 5),  # never opened: keeps the close's
+    ],
+)
+def test_the_gap_is_the_opens_once_there_is_one(make, at, live, want):
+    assert row(make, at, live, {"prev_close": 10})["gap_pct"] == pytest.approx(want)
+
+
+def test_what_is_counted_from_the_close_begins_there(make):
+    live = {"price": 11, "close": 10, "post_volume": 5}
+    names = ("post_change_pct", "post_volume", "since_close_s")
+    before, at_close, later = (row(make, at, live) for at in ("15:59:59", "16:00", "16:02"))
+    assert [before[name] for name in names] == [None] * 3
+    assert [at_close[name] for name in names] == [pytest.approx(10), 5, 0]
+    assert later["since_close_s"] == 120
+
+
+def test_ages_run_with_market_time(make):
+    when = make.eastern("09:59").timestamp()
+    names = ("updated_at", "high_at", "low_at", "vwap_cross_at")
+    got = row(make, "10:00", dict.fromkeys(names, when))
+    assert [got[name] for name in ("age_s", "high_age_s", "low_age_s", "vwap_cross_age_s")] == [60] * 4
+
+
+@pytest.mark.parametrize(
+    ("price", "want"),
+    [
+        (80, "1:8 split"),  # the reverse split took place: 10 before, 80 adjusted
+        (10.4, "unverified"),  # still trading at the old price
+        (7.9, "1:8 split"),  # off the old price by more than ln 1.25: not guessed
+        (55, "1:8 split"),
+    ],
+)
+def test_an_announced_split_that_the_price_contradicts_is_unverified(make, price, want):
+    split = {"corp_action": "1:8 split", "prev_close": 80.0, "prev_close_raw": 10.0}
+    held, made = (
+        make.baselines(A=split, B={"prev_close": 80, "prev_close_raw": 10}),
+        make.frame("10:00", A={"price": price}, B={"price": 10.4}),
+    )
+    assert market_table(made, held, make.hours)["corp_action"].to_list() == [want, None]
+    assert make.market(made, held).texts("corp_action", [0, 1]) == [want, None]
+
+
+@pytest.mark.parametrize(("code", "want"), [(0, "filled"), (1, "holding"), (2, "fading"), (math.nan, None), (3, None), (-1, None)])
+def test_lives_gap_state_becomes_a_word(make, code, want):
+    assert row(make, "10:00", {"gap_state": code})["gap_state"] == want
+    assert make.market(make.frame("10:00", A={"gap_state": code})).texts("gap_state", [0]) == [want]
+
+
+def test_flags_are_three_valued(make):
+    table = market_table(make.frame("10:00", A={"halted": 1}, B={"halted": 0}, C={}), None, make.hours)
+    assert table["halted"].to_list() == [True, False, None]
+
+
+def test_without_baselines_the_rest_stands(make):
+    got = row(make, "10:00", {"price": 11, "volume": 5})
+    assert (got["price"], got["volume"], got["rvol"], got["change_pct"], got["baseline"]) == (11, 5, None, None, "none")
+
+
+def test_every_column_of_the_contract_is_there_with_its_type(make, shared_data):
+    contract = (shared_data.parent / "CONTRACT.md").read_text()
+    rows = contract.split("## Rows")[1].split("## The eleven lists")[0]
+    assert not [name for name in COLUMNS if name not in NAMES.findall(rows) and not name.startswith(("chg_", "vol_"))]
+    types = {Kind.TEXT: pl.String, Kind.CONDITION: pl.Boolean, Kind.NUMBER: pl.Float64}
+    table = market_table(make.frame("10:00", A={}), make.baselines(A={}), make.hours)
+    assert table.schema == {name: types[kind] for name, kind in KINDS.items()}
+
+
+def test_a_join_is_kept_while_symbols_and_baselines_stay(make):
+    held = make.baselines(A={})
+    symbols = ["A", "B"]
+    join = Join(symbols, held)
+    assert join.fits(["A", "B"], held)
+    symbols.append("C")  # live may append to its own list
+    assert not join.fits(symbols, held)
+    assert not join.fits(["A", "B"], make.baselines(A={}))
+
+
+garbage = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0, 1e308, -1e308, 5e-324, 1.0, 1e18])
+LIVE = ("price", "open", "close", "high", "low", "vwap", "volume", "vol_5m", "updated_at", "high_at", "halted", "gap_state")
+USUAL = ("prev_close", "prev_close_raw", "atr", "avg_volume_20d", "avg_dollar_volume_20d", "slots", "sd")
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(LIVE, garbage)),
+    st.fixed_dictionaries(dict.fromkeys(USUAL, garbage)),
+    st.sampled_from(["04:00", "12:07", "19:59"]),
+)
+def test_the_border_lets_no_nan_and_no_infinity_through(make, live, usual, at):
+    with np.errstate(all="ignore"):
+        held = make.baselines(A=usual | {"corp_action": "1:2 split"})
+    got = market_table(make.frame(at, A=live), held, make.hours).row(0)
+    assert all(math.isfinite(value) for value in got if isinstance(value, float))

@@ -1,0 +1,332 @@
+"""The service against the real embedded Valkey, on a clock that the test moves."""
+
+import asyncio
+import json
+import os
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.bus.topics import BASELINES_CHANGED
+from tradeul.clock import SteppedClock, SystemClock
+from tradeul.market_calendar import nyse
+from tradeul.records.events import BaselinesChanged
+from tradeul.records.messages import Delta, Snapshot, decode
+from tradeul.scanner.deltas import apply
+from tradeul.scanner.service import ScannerService
+
+BUILT_IN = 11
+LIVE = {"price": 110, "dollar_volume": 2e6, "trades": 500, "volume": 200_000}
+USUAL = {"prev_close": 100, "atr": 2, "avg_volume_20d": 1e6, "avg_dollar_volume_20d": 1e7}
+MINE = """[lists.mine]
+title = "Mine"
+where = "price >= 100"
+order = [["price", "desc"]]
+columns = ["price"]
+"""
+
+
+class Stand:
+    """A scanner on a stand: its clock, its bus, the market it is fed with, and everything that it sent."""
+
+    def __init__(self, make, bus, folder, at="10:00"):
+        self.make, self.bus, self.folder = make, bus, folder
+        self.clock = SteppedClock(make.eastern(at))
+        self.tickers = {"A": dict(LIVE), "B": LIVE | {"price": 107}}
+        self.session = make.session
+        self.asked = 0
+        self.messages = []
+        self.scanner = self.scanner_of_epoch(1)
+
+    def scanner_of_epoch(self, epoch):
+        return ScannerService(self.frame, self.bus, self.clock, nyse(), "SIMULATED", epoch, self.folder)
+
+    def frame(self, as_of):
+        self.asked += 1
+        now = as_of or self.clock.now()
+        fresh = {"updated_at": now.timestamp()}
+        return self.make.frame(now, session=self.session, **{symbol: fresh | row for symbol, row in self.tickers.items()})
+
+    async def put_baselines(self, session=None):
+        held = self.make.baselines(session or self.session, **dict.fromkeys(self.tickers, USUAL))
+        await self.bus.put_baselines(session or self.session, held.to_arrow())
+
+    async def cycle(self, seconds=1.0, **changes):
+        """Let time pass, change tickers, run one cycle; returns what was sent in it."""
+        for symbol, values in changes.items():
+            self.tickers[symbol] = self.tickers.get(symbol, dict(LIVE)) | values
+        self.clock._now += timedelta(seconds=seconds)
+        before = len(self.messages)
+        await self.scanner.cycle()
+        await self.heard()
+        return dict(self.messages[before:])
+
+    async def heard(self):
+        """Wait until the listener has everything sent so far: a marker comes after it on every channel."""
+        self.marks += 1
+        mark = str(self.marks).encode()
+        for number in range(16):
+            await self.bus.redis.execute_command("SPUBLISH", f"scanner:deltas:{number}", b"mark\n" + mark)
+        async with asyncio.timeout(5):
+            while self.seen_marks < 16 * self.marks:
+                await asyncio.sleep(0.001)
+
+    marks = seen_marks = writes = 0
+
+    async def listen(self):
+        async for name, message in self.bus.deltas():
+            if name == "mark":
+                self.seen_marks += 1
+            else:
+                self.messages.append((name, decode(message)))
+
+    async def symbols(self, name):
+        return [row["symbol"] for row in (await self.bus.get_frame(name)).rows]
+
+    def write(self, content, file="mine.toml"):
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / file).write_text(content)
+        self.writes += 1  # each is another moment, however fast the test
+        os.utime(self.folder / file, ns=(self.writes, self.writes))
+
+
+@asynccontextmanager
+async def standing(make, path, at="10:00"):
+    server = EmbeddedServer(path, SystemClock())
+    await server.start()
+    bus = Bus(server.url, SystemClock())
+    stand = Stand(make, bus, path / "lists", at)
+    listener = asyncio.create_task(stand.listen())
+    try:
+        async with asyncio.timeout(5):
+            while await bus.redis.execute_command("PUBSUB", "SHARDNUMSUB", "scanner:deltas:15") != [b"scanner:deltas:15", 1]:
+                await asyncio.sleep(0.005)
+        yield stand
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await bus.close()
+        await server.stop()
+
+
+async def test_the_first_message_is_an_empty_snapshot_then_deltas_follow_it(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        of_winners = [message for name, message in stand.messages if name == "winners"]
+        assert [type(message) for message in of_winners] == [Snapshot, Delta]
+        assert (of_winners[0].sequence, of_winners[0].rows, of_winners[0].epoch) == (0, [], 1)
+        held = apply(of_winners[0], of_winners[1])
+        assert [(row["symbol"], row["change_pct"]) for row in held.rows] == [("A", 10.0), ("B", 7.0)]
+        frame = await stand.bus.get_frame("winners")
+        assert (frame.rows, frame.sequence, frame.epoch, frame.session) == (held.rows, 1, 1, make.session)
+
+
+async def test_people_find_22_keys_that_say_what_the_frames_say(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.write(MINE)
+        await stand.put_baselines()
+        await stand.cycle()
+        keys = await stand.bus.redis.keys("scanner:*")
+        assert len(keys) == 2 * BUILT_IN
+        assert await stand.symbols("mine") == ["A", "B"]  # a person's list has its frame, but no such keys
+        frame = await stand.bus.get_frame("winners")
+        assert json.loads(await stand.bus.redis.get("scanner:category:winners")) == json.loads(msgspec.json.encode(frame.rows))
+        assert await stand.bus.redis.get("scanner:sequence:winners") == b"1"
+
+
+async def test_a_list_without_a_change_sends_nothing(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        assert await stand.cycle(seconds=0) == {}  # the clock stands, the market is silent
+        assert await stand.cycle(seconds=0, A={"price": 110.00001}) == {}  # below the wire's rounding
+        sent = await stand.cycle(seconds=0, A={"price": 106})
+        assert [(step.symbol, type(step).__name__) for step in sent["winners"].deltas] == [
+            ("B", "Rerank"),
+            ("A", "Rerank"),
+            ("A", "Update"),
+        ]
+
+
+async def test_with_time_alone_only_what_time_changes_is_sent(make, tmp_path):
+    allowed = {"expected_volume", "rvol", "rvol_5m", "slot_lz", "baseline"}
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        stand.tickers = {"A": LIVE | {"updated_at": make.eastern("10:00").timestamp()}}
+        await stand.cycle()
+        for message in (await stand.cycle(seconds=30)).values():
+            assert all(set(step.data) <= allowed for step in message.deltas)
+
+
+async def test_a_viewer_of_all_messages_holds_the_frames(make, tmp_path):
+    """Over random cycles, for every list: what was sent, applied in order, is the key's value."""
+    draw = np.random.default_rng(5)
+    async with standing(make, tmp_path) as stand:
+        stand.tickers = {f"T{number:02}": dict(LIVE) for number in range(12)}
+        await stand.put_baselines()
+        for _ in range(25):
+            changed = {
+                f"T{number:02}": {"price": float(draw.choice([90, 94, 100, 106, 110, np.nan])), "volume": 1e5 * draw.random()}
+                for number in range(12)
+            }
+            await stand.cycle(**changed)
+        held = {}
+        for name, message in stand.messages:
+            held[name] = message if isinstance(message, Snapshot) else apply(held[name], message)
+        assert len(held) == BUILT_IN
+        for name, snapshot in held.items():
+            frame = await stand.bus.get_frame(name)
+            assert (snapshot.rows, snapshot.epoch, snapshot.sequence) == (frame.rows, frame.epoch, frame.sequence)
+        assert held["winners"].sequence > 20
+
+
+async def test_a_restart_takes_its_epoch_and_begins_with_what_this_session_showed(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.scanner = stand.scanner_of_epoch(2)
+        before = len(stand.messages)
+        await stand.cycle(seconds=0)
+        sent = [message for name, message in stand.messages[before:] if name == "winners"]
+        assert [(type(message), message.epoch, message.sequence) for message in sent] == [(Snapshot, 2, 0)]
+        assert [row["symbol"] for row in sent[0].rows] == ["A", "B"]
+        assert (await stand.bus.get_frame("winners")).epoch == 2
+
+
+async def test_a_new_session_empties_every_list_at_once(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.clock._now = datetime(2026, 3, 10, 6, 59, 59, tzinfo=UTC)
+        assert await stand.cycle(seconds=0) == {}  # 02:59:59 Eastern: still yesterday's, at rest
+        assert await stand.symbols("winners") == ["A", "B"]
+        sent = await stand.cycle(seconds=1)
+        assert len(sent) == BUILT_IN
+        assert {(type(message), message.session, message.sequence, message.count) for message in sent.values()} == {
+            (Snapshot, date(2026, 3, 10), 0, 0)
+        }
+        assert len(await stand.bus.redis.keys("scanner:*")) == 2 * BUILT_IN
+        assert json.loads(await stand.bus.redis.get("scanner:category:winners")) == []
+
+
+async def test_a_frame_of_another_session_is_refused_and_counted(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.session = date(2026, 3, 6)
+        assert await stand.cycle(A={"price": 200}) == {}
+        assert await stand.cycle(A={"price": 300}) == {}
+        assert stand.scanner.refused_frames == 2
+        assert await stand.symbols("winners") == ["A", "B"]
+
+
+async def test_baselines_of_another_session_are_refused(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        held = make.baselines(date(2026, 3, 6), A=USUAL, B=USUAL)
+        await stand.bus.put_baselines(make.session, held.to_arrow())
+        await stand.cycle()
+        assert await stand.symbols("winners") == []
+
+
+async def test_while_closed_the_lists_stay_as_they_closed(make, tmp_path):
+    async with standing(make, tmp_path, at="19:59") as stand:
+        stand.tickers = {"A": LIVE | {"close": 100, "post_dollar_volume": 1e6, "post_trades": 99}}
+        await stand.put_baselines()
+        await stand.cycle()
+        assert await stand.symbols("winners") == ["A"]
+        asked = stand.asked
+        assert await stand.cycle(seconds=3600, A={"price": 500}) == {}
+        assert await stand.cycle(seconds=3600) == {}
+        assert await stand.symbols("winners") == ["A"]
+        assert stand.asked - asked == 1  # live is asked once to learn that market time is past the end, then left alone
+
+
+async def test_gappers_after_the_close_are_those_of_the_last_open_frame_even_after_a_restart(make, tmp_path):
+    async with standing(make, tmp_path, at="15:59:58") as stand:
+        await stand.put_baselines()
+        await stand.cycle(A={"open": 108}, B={"open": 105})
+        await stand.cycle(seconds=600, A={"trades": 1, "dollar_volume": 1}, C={"open": 150})
+        assert await stand.symbols("gappers_up") == ["A", "B"]
+        stand.scanner = stand.scanner_of_epoch(2)
+        await stand.cycle(B={"dollar_volume": 1})
+        assert await stand.symbols("gappers_up") == ["A", "B"]
+
+
+async def test_an_emptied_bus_is_filled_again_within_a_cycle(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        await stand.bus.redis.flushall()
+        sent = await stand.cycle(seconds=0)
+        assert len(sent) == BUILT_IN
+        assert await stand.symbols("winners") == ["A", "B"]
+        assert len(await stand.bus.get_lists()) == BUILT_IN
+        assert len(await stand.bus.redis.keys("scanner:*")) == 2 * BUILT_IN
+
+
+async def test_a_persons_list_comes_changes_and_goes_while_others_keep_their_epoch(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.write(MINE)
+        await stand.cycle()
+        assert await stand.symbols("mine") == ["A", "B"]
+        assert [found.name for found in await stand.bus.get_lists()][-1] == "mine"
+        stand.write(MINE.replace(">= 100", ">= 108"))
+        before = len(stand.messages)
+        await stand.cycle()
+        of_mine = [message for name, message in stand.messages[before:] if name == "mine"]
+        assert [(type(message), message.epoch) for message in of_mine] == [(Snapshot, 3), (Delta, 3)]
+        assert await stand.symbols("mine") == ["A"]
+        assert (await stand.bus.get_frame("winners")).epoch == 1
+        (stand.folder / "mine.toml").unlink()
+        await stand.cycle()
+        assert len(await stand.bus.get_lists()) == BUILT_IN
+        assert await stand.bus.get_frame("mine") is None
+
+
+async def test_a_broken_file_leaves_the_list_as_it_was(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.write(MINE)
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.write(MINE.replace("price >= 100", "sum(price) >= 100"))
+        assert "mine" not in await stand.cycle()
+        await stand.cycle(A={"price": 120})
+        assert [row["price"] for row in (await stand.bus.get_frame("mine")).rows] == [120.0, 107.0]
+
+
+async def test_new_baselines_are_taken_when_told_and_when_looked_for(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        running = asyncio.create_task(stand.scanner.run())
+        try:
+            await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=3))
+            assert await stand.symbols("winners") == []
+            await stand.put_baselines()
+            await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=30))  # nobody told it
+            assert await stand.symbols("winners") == ["A", "B"]
+            held = make.baselines(make.session, A=USUAL, B=USUAL | {"prev_close": 106})
+            await stand.bus.put_baselines(make.session, held.to_arrow())
+            await stand.bus.publish(BASELINES_CHANGED, BaselinesChanged(make.session))
+            async with asyncio.timeout(5):
+                while await stand.symbols("winners") != ["A"]:
+                    await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=1))
+            assert not running.done()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_cycles_come_once_a_second_of_the_clock(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        running = asyncio.create_task(stand.scanner.run())
+        await stand.clock.advance_to(make.eastern("10:00:20"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert stand.scanner.cycles == pytest.approx(21, abs=1)
