@@ -2,7 +2,7 @@ import asyncio
 import gzip
 import json
 from collections import deque
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 
 import pytest
@@ -222,6 +222,26 @@ async def test_no_more_requests_at_once_than_asked(clock):
     async with serving(slow) as base, HttpClient(clock, 60_000, 3) as client:
         await finish(clock, asyncio.gather(*(client.get(base) for _ in range(30))))
     assert most == 3
+
+
+async def test_the_stepped_clock_waits_for_an_answer(clock):
+    async def slow(request):
+        await asyncio.sleep(0.02)
+        return web.Response(body=b"[1]")
+
+    async with serving(slow) as base, HttpClient(clock, 60_000, 3) as client:
+        began = clock.now()
+
+        async def asks():
+            await clock.sleep(1)
+            await client.get(base)
+            return clock.now()
+
+        asking, other = asyncio.ensure_future(asks()), asyncio.ensure_future(clock.sleep(2))
+        await clock.settle()
+        await clock.advance_to(began + timedelta(seconds=10))
+        assert asking.result() == began + timedelta(seconds=1)
+        await other
 
 
 def test_waits_double_to_a_ceiling_and_are_jittered():

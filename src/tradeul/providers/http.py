@@ -118,12 +118,12 @@ class HttpClient:
         # Strictly slower than the whole, so that bulk work never stands in line before live.
         self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10))
         self._places = asyncio.Semaphore(concurrency)
-        self._concurrency = concurrency
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         headers = {"Accept-Encoding": "gzip"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
-        connector = aiohttp.TCPConnector(limit=self._concurrency)
+        # `_places` bounds it: waiting in the connector would count as the vendor's time.
+        connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=headers)
         return self
 

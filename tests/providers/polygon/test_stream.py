@@ -219,8 +219,16 @@ async def test_the_stepped_clock_waits_for_the_consumer(clock):
 
 
 async def test_leaving_early_leaves_nothing_behind(clock):
-    async with streaming(clock, plays(*([second()] for _ in range(5)), then=stays)) as (_, stream, batches):
+    arrived = asyncio.Event()
+
+    async def tell(socket):
+        arrived.set()
+        await stays(socket)
+
+    async with streaming(clock, plays(*([second()] for _ in range(5)), then=tell)) as (_, stream, batches):
         await take(clock, batches, 1)
+        await arrived.wait()
+        assert len(stream._queue) >= 3
     assert clock._busy == 0
     assert not stream._queue
     assert len(asyncio.all_tasks()) == 1
