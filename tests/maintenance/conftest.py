@@ -4,6 +4,7 @@ import gzip
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import date, time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +23,21 @@ from tradeul.store.lake import Lake
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
 START = at(SESSION, time(9, 28, 40))
-WINDOWS = Windows(40, 8, 5)
+WINDOWS = Windows(24, 8, 5)
+
+
+@cache
+def minutes_of(number, session):
+    """(minute since 04:00, open, high, low, close, volume, trades), sparse; the same in every test."""
+    random = np.random.default_rng([number, session.toordinal()])
+    hours = CALENDAR.hours(session)
+    count = int((hours.post_close_at - hours.pre_open_at).total_seconds()) // 60
+    regular = int((hours.open_at - hours.pre_open_at).total_seconds()) // 60
+    places = sorted({regular, *random.choice(count, 12, replace=False).tolist()})
+    prices = (20 + number + random.random((len(places), 4))).tolist()
+    sizes = random.integers(1, 5_000, len(places)).tolist()
+    bars = zip(places, prices, sizes, strict=True)
+    return [(place, price[0], max(price), min(price), price[3], float(size), size % 9 + 1) for place, price, size in bars]
 
 
 class SmallMarket:
@@ -46,18 +61,7 @@ class SmallMarket:
                 raise self.faults[key]
 
     def minutes(self, symbol, session):
-        """(minute since 04:00, open, high, low, close, volume, trades), sparse."""
-        if symbol in self.silent.get(session, ()):
-            return []
-        random = np.random.default_rng([int(symbol[1:]), session.toordinal()])
-        hours = CALENDAR.hours(session)
-        count = int((hours.post_close_at - hours.pre_open_at).total_seconds()) // 60
-        regular = int((hours.open_at - hours.pre_open_at).total_seconds()) // 60
-        places = sorted({regular, *random.choice(count, 12, replace=False).tolist()})
-        prices = 20 + int(symbol[1:]) + random.random((len(places), 4))
-        sizes = random.integers(1, 5_000, len(places))
-        bars = zip(places, prices, sizes, strict=True)
-        return [(place, price[0], price.max(), price.min(), price[3], float(size), int(size) % 9 + 1) for place, price, size in bars]
+        return [] if symbol in self.silent.get(session, ()) else minutes_of(int(symbol[1:]), session)
 
     async def tickers(self):
         self._call("tickers")
@@ -119,9 +123,7 @@ class House:
             self.catalog.close()
         self.lake = Lake(self.root / "lake", "test", simulated=True)
         self.catalog = Catalog(f"sqlite:///{self.root / 'catalog.db'}")
-        self.service = MaintenanceService(
-            self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows
-        )
+        self.service = MaintenanceService(self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows)
         self.market.calls.clear()
 
     def states(self, dataset):
@@ -161,5 +163,3 @@ async def make_house(tmp_path):
 @pytest.fixture
 async def house(make_house):
     return await make_house()
-
-

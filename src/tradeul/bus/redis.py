@@ -21,6 +21,7 @@ from tradeul.records.lists import ListDefinition, ListFrame
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
+BLOB_PIECE_BYTES = 2 << 20
 SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
 
 
@@ -100,8 +101,14 @@ class Bus:
         return [] if payload is None else self._lists.decode(payload)
 
     async def put_baselines(self, session: date, blob: bytes) -> None:
+        """Replace the blob: sent in pieces, since one write of 36 MB holds up the event loop for 80 ms, then renamed."""
+        key = baselines_key(session.isoformat())
+        draft = f"{key}:draft"
         with self._clock.busy():
-            await self.redis.set(baselines_key(session.isoformat()), blob)
+            await self.redis.delete(draft)
+            for start in range(0, len(blob), BLOB_PIECE_BYTES):
+                await self.redis.append(draft, blob[start : start + BLOB_PIECE_BYTES])
+            await self.redis.rename(draft, key)
 
     async def get_baselines(self, session: date) -> bytes | None:
         with self._clock.busy():

@@ -4,9 +4,9 @@
       -> plan -> for each step still due: prepare (vendor) -> landing (thread) -> lake -> ledger
 
 One step lands at a time, and heavy work is in one thread at a time; meanwhile
-the answers for the next steps are already asked for, at most `AHEAD` of them
-held. A step that fails is noted and the others go on; a refused key ends the
-run. It judges nothing itself: `tasks/` do, by the rules of `ledger.py`.
+the answers for the next steps are already asked for, `AHEAD` of them at most.
+A step that fails is noted and the others go on; a refused key ends the run. It
+judges nothing itself: `tasks/` do, by the rules of `ledger.py`.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ from tradeul.store.lake import Lake
 __all__ = ["MaintenanceService", "RunResult", "Windows"]
 
 T = TypeVar("T")
-AHEAD = 2
+AHEAD = 3
 ASKED_AHEAD = (OHLC_DAILY, VOLUME_SLOTS)
 # A vendor that is down is not asked for each of 260 sessions.
 FAILURES_IN_A_ROW = 3
@@ -183,7 +183,7 @@ class _Run:
         if not due:
             return
         begun_at, before = self._clock.now(), self._done[dataset]
-        log.info("task_started", task=dataset, partitions=sum(len(step.sessions) for step in due))
+        log.info("task_started", task=dataset, partitions=len({row.session for step in due for row in self._rows(step)}))
         rows: list[LedgerRow] = []
         for number, step in enumerate(due):
             await self._report(dataset, number, len(due), str(step.session))
@@ -200,7 +200,7 @@ class _Run:
         """Ask the vendor for this step and the next that need only the vendor."""
         ahead = (step for step in steps if step.dataset in ASKED_AHEAD and not step.ranged and self._is_due(step))
         for step in ahead:
-            if len(self._asked) > AHEAD:
+            if len(self._asked) >= AHEAD:
                 return
             if step not in self._asked:
                 self._asked[step] = asyncio.create_task(self._prepare(step))
