@@ -1,0 +1,63 @@
+"""The simulator as a child process: ``python -m tradeul.simulator --clock clock.json ...``.
+
+Prints one JSON line, ``{"port": N}``, when ready. Ends itself on SIGTERM and when its
+stdin closes, which the parent's death does, however it died.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import orjson
+
+from tradeul.clock import SimulatedClock
+from tradeul.errors import TradeulError
+from tradeul.market_calendar import nyse
+from tradeul.simulator.server import SimulatorConfig, SimulatorServer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tradeul.simulator")
+    parser.add_argument("--clock", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--tickers", type=int, default=12_400)
+    parser.add_argument("--key")
+    parser.add_argument("--recording", type=Path)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    given = parser.parse_args()
+    clock = SimulatedClock.from_json(given.clock.read_text())
+    config = SimulatorConfig(given.seed, given.tickers, given.key, given.recording, given.host, given.port)
+    try:
+        asyncio.run(_serve(config, clock))
+    except TradeulError as error:
+        sys.exit(str(error))
+
+
+async def _serve(config: SimulatorConfig, clock: SimulatedClock) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    server = SimulatorServer(config, clock, nyse())
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ended.set)
+    threading.Thread(target=_watch_parent, args=(loop, ended), daemon=True).start()
+    await server.start()
+    sys.stdout.buffer.write(orjson.dumps({"port": server.port}) + b"\n")
+    sys.stdout.buffer.flush()
+    await ended.wait()
+    await server.stop()
+    # A market may be in the making in a thread, for a second that nobody waits for any more.
+    os._exit(0)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    loop.call_soon_threadsafe(ended.set)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Flat files: a session's minute bars as gzipped CSV, and the S3 answers around them. The bytes of a session never change. No HTTP.
+
+    flatfiles/us_stocks_sip/minute_aggs_v1/YYYY/MM/YYYY-MM-DD.csv.gz
+
+A file appears at 11:00 ET of the next day. Unadjusted, no volume-weighted price.
+"""
+
+import hashlib
+import io
+import re
+import threading
+from collections import OrderedDict
+from datetime import date, datetime, time, timedelta
+from html import escape
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tradeul.market_calendar import at
+from tradeul.simulator.bars import Bars
+from tradeul.simulator.market import Market
+
+BUCKET = "flatfiles"
+FOLDER = "us_stocks_sip/minute_aggs_v1"
+READY = time(11, 0)
+KEPT_FILES = 2  # some 30 MB each at 12,400 tickers; a client asks HEAD, then GET
+_KEY = re.compile(rf"{FOLDER}/(\d{{4}})/(\d{{2}})/(\d{{4}}-\d{{2}}-\d{{2}})\.csv\.gz")
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    data: bytes
+    etag: str
+    modified_at: datetime
+
+
+class FlatFiles:
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._kept: OrderedDict[date, StoredFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def session_of(self, key: str, now: datetime) -> date | None:
+        """The session whose file ``key`` names, if that file exists by now."""
+        found = _KEY.fullmatch(key)
+        try:
+            session = date.fromisoformat(found[3]) if found else None
+        except ValueError:
+            return None
+        if session is None or not self._market.calendar.is_session(session) or not self._market.source.covers(session):
+            return None
+        return session if now >= _ready_at(session) else None
+
+    def file(self, session: date) -> StoredFile:
+        with self._lock:
+            if session not in self._kept:
+                while len(self._kept) >= KEPT_FILES:
+                    self._kept.popitem(last=False)
+                data = self._compressed(session)
+                self._kept[session] = StoredFile(data, hashlib.md5(data, usedforsecurity=False).hexdigest(), _ready_at(session))
+            self._kept.move_to_end(session)
+            return self._kept[session]
+
+    def _compressed(self, session: date) -> bytes:
+        # Not through the market's cache: history is asked for once, today's table is needed all the time.
+        bars = self._market.source.minutes(session)
+        start_s = int(self._market.hours(session).pre_open_at.timestamp())
+        out = io.BytesIO()
+        self._frame(bars, start_s).write_csv(out, compression="gzip", compression_level=1)
+        return out.getvalue()
+
+    def _frame(self, bars: Bars, start_s: int) -> pl.DataFrame:
+        names = pl.Series("ticker", [issue.symbol for issue in self._market.source.issues])
+        frame = pl.DataFrame({"number": bars.issue, "volume": bars.volume})
+        prices = {name: bars.dollars(name) for name in ("open", "close", "high", "low")}
+        frame = frame.with_columns(names.cast(pl.Categorical)[frame["number"]].alias("ticker")).drop("number")
+        frame = frame.with_columns(**{name: pl.Series(values) for name, values in prices.items()})
+        start = pl.Series("window_start", (start_s + bars.start.astype(np.int64)) * 1_000_000_000)
+        # A recording does not count trades; the column is the vendor's, so it stays, empty.
+        trades = pl.Series("transactions", bars.trades) if bars.trades is not None else pl.lit(None, pl.Int64).alias("transactions")
+        frame = frame.with_columns(start, trades)
+        return frame.select("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
+
+
+def key_of(session: date) -> str:
+    return f"{FOLDER}/{session:%Y/%m}/{session.isoformat()}.csv.gz"
+
+
+def _ready_at(session: date) -> datetime:
+    return at(session + timedelta(days=1), READY)
+
+
+def no_such_key(key: str) -> bytes:
+    message = f"<Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>{escape(key)}</Key>"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{message}</Error>'.encode()

@@ -1,0 +1,235 @@
+"""The simulated vendor on one port: REST, stream and flat files, in this process under any clock, or as a child process (`main`).
+
+    /v1 /v2 /v3 /vX /stocks/v1 /stocks/vX   REST; Bearer key or ?apiKey=
+    /stocks                                 WebSocket
+    /flatfiles/...                          S3, path style; any signature
+
+Answers are computed in threads, so that the stream keeps its beat. Bars come from
+`market.py`; here is only who asks what.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import format_datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import orjson
+import structlog
+from aiohttp import hdrs, web
+
+from tradeul.clock import Clock
+from tradeul.errors import StartError
+from tradeul.market_calendar import Calendar
+from tradeul.simulator import aggregates, reference
+from tradeul.simulator.files import BUCKET, FlatFiles, no_such_key
+from tradeul.simulator.market import Market
+from tradeul.simulator.recorded import RecordedMarket
+from tradeul.simulator.snapshot import snapshot
+from tradeul.simulator.source import Source
+from tradeul.simulator.stream_server import StreamServer
+from tradeul.simulator.synthetic import SyntheticMarket
+from tradeul.simulator.wire_out import Answer, BadRequest, NotFound, envelope, gzipped
+
+WRONG_KEY = "wrong-key"  # refused even when any key will do, so that this can be tried
+COMPRESSED_FROM = 1_000  # bytes
+SHUTDOWN_SECONDS = 0.3
+SNAPSHOT_PATH = "/v2/snapshot/locale/us/markets/stocks/tickers"
+RANGE_PATH = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
+log = structlog.get_logger()
+
+
+class SimulatorConfig(msgspec.Struct, frozen=True):
+    seed: int = 7
+    tickers: int = 12_400
+    key: str | None = None  # None: any but WRONG_KEY
+    recording: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: a free one
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A REST question, read on the loop and answered in a thread."""
+
+    url: str  # scheme, host and path
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    now: datetime
+
+
+Answering = Callable[[Market, Asked], Answer]
+
+
+def _ours(name: Callable[[Market, str, Mapping[str, str], datetime], Answer]) -> Answering:
+    return lambda market, asked: name(market, asked.url, asked.query, asked.now)
+
+
+def _snapshot_all(market: Market, asked: Asked) -> Answer:
+    names = asked.query.get("tickers")
+    numbers = None
+    if names:
+        numbers = [market.source.number_of[name] for name in names.split(",") if name in market.source.number_of]
+    array, count = snapshot(market, asked.now, numbers)
+    return Answer(envelope({"count": count}, "tickers", array), count)
+
+
+def _snapshot_one(market: Market, asked: Asked) -> Answer:
+    number = market.source.number_of.get(asked.path["ticker"])
+    array, count = snapshot(market, asked.now, [] if number is None else [number])
+    if not count:
+        raise NotFound("Ticker not found.")
+    return Answer(envelope({}, "ticker", array[1:-1]))
+
+
+ROUTES: dict[str, Answering] = {
+    "/v2/aggs/grouped/locale/us/market/stocks/{date}": lambda market, asked: aggregates.grouped(
+        market, aggregates.parse_day(asked.path["date"]), asked.query, asked.now
+    ),
+    RANGE_PATH: lambda market, asked: aggregates.one_ticker(market, asked.url, asked.path, asked.query, asked.now),
+    SNAPSHOT_PATH: _snapshot_all,
+    SNAPSHOT_PATH + "/{ticker}": _snapshot_one,
+    "/v3/reference/tickers": _ours(reference.tickers),
+    "/v3/reference/tickers/{ticker}": lambda market, asked: reference.details(market, asked.path["ticker"], asked.now),
+    "/stocks/vX/float": _ours(reference.floats),
+    "/stocks/v1/short-interest": _ours(reference.short_interest),
+    "/stocks/v1/splits": _ours(reference.splits),
+    "/v3/reference/splits": _ours(reference.splits),
+    "/v2/reference/news": _ours(reference.news),
+    "/v1/marketstatus/now": lambda market, asked: reference.status_now(market, asked.now),
+    "/v1/marketstatus/upcoming": lambda market, asked: reference.status_upcoming(market, asked.now),
+}
+
+
+class SimulatorServer:
+    def __init__(self, config: SimulatorConfig, clock: Clock, calendar: Calendar) -> None:
+        self._config, self._clock, self._calendar = config, clock, calendar
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = config.port
+
+    async def start(self) -> None:
+        """Raises StartError: the recording cannot be played, or the port cannot be used."""
+        market = Market(await asyncio.to_thread(self._source), self._calendar)
+        self.market = market
+        stream, files = StreamServer(market, self._clock, self._accepts), FlatFiles(market)
+        app = web.Application(middlewares=[self._guard])
+        for path, answering in ROUTES.items():
+            app.router.add_get(path, partial(self._rest, market, answering))
+        app.router.add_get("/stocks", stream.handle)
+        app.router.add_get(f"/{BUCKET}/{{key:.+}}", partial(self._file, files))
+        for path in ("/health", "/ready"):
+            app.router.add_get(path, self._health)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._config.host, self._config.port).start()
+        except OSError as error:
+            await self.stop()
+            place = f"{self._config.host}:{self._config.port}"
+            raise StartError(
+                f"The simulator cannot listen on {place} ({error.strerror}): set TRADEUL_SIMULATOR_PORT to another."
+            ) from error
+        self.port = self._runner.addresses[0][1]
+        self._stream = stream
+        self._tasks = [asyncio.create_task(stream.run()), asyncio.create_task(self._warm(market))]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+        if self._runner is not None:
+            if hasattr(self, "_stream"):
+                await self._stream.close()
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _source(self) -> Source:
+        config = self._config
+        if config.recording is not None:
+            return RecordedMarket(config.recording, self._calendar)
+        return SyntheticMarket(config.seed, config.tickers, self._calendar)
+
+    async def _warm(self, market: Market) -> None:
+        """Make what the first questions need, before they are asked."""
+        now = self._clock.now()
+        session = market.shown(now).session
+        if market.source.covers(session):
+            await asyncio.to_thread(market.minutes, session)
+
+    def _accepts(self, key: str) -> bool:
+        return bool(key) and key != WRONG_KEY if self._config.key is None else key == self._config.key
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        free = request.path in ("/stocks", "/health", "/ready") or request.path.startswith(f"/{BUCKET}/")
+        key = request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ") or request.query.get("apiKey", "")
+        if not free and not self._accepts(key):
+            return web.json_response({"status": "ERROR", "error": "Unknown API Key"}, status=401)
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            return web.json_response({"status": "ERROR", "error": f"{request.path}: page not found"}, status=404)
+
+    async def _rest(self, market: Market, answering: Answering, request: web.Request) -> web.StreamResponse:
+        asked = Asked(str(request.url.origin()) + request.path, dict(request.match_info), dict(request.query), self._clock.now())
+        packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        with self._clock.busy():
+            try:
+                answer = await asyncio.to_thread(_answer, market, answering, asked, packed)
+            except BadRequest as error:
+                return web.json_response({"status": "ERROR", "error": str(error)}, status=400)
+            except NotFound as error:
+                return web.json_response({"status": "NOT_FOUND", "message": str(error)}, status=404)
+        headers = {
+            "X-Request-Id": hashlib.md5(request.path_qs.encode(), usedforsecurity=False).hexdigest(),
+            "X-Item-Count": str(answer.items),
+        }
+        if answer.next_url is not None:
+            headers["Link"] = f'<{answer.next_url}>; rel="next"'
+        if answer.body[:2] == b"\x1f\x8b":
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=answer.body, content_type="application/json", headers=headers)
+
+    async def _file(self, files: FlatFiles, request: web.Request) -> web.StreamResponse:
+        """GET, HEAD and ranges, as an object store answers them."""
+        key = request.match_info["key"]
+        session = files.session_of(key, self._clock.now())
+        if session is None:
+            return web.Response(status=404, body=no_such_key(key), content_type="application/xml")
+        with self._clock.busy():
+            stored = await asyncio.to_thread(files.file, session)
+        headers = {
+            hdrs.ETAG: f'"{stored.etag}"',
+            hdrs.LAST_MODIFIED: format_datetime(stored.modified_at, usegmt=True),
+            hdrs.ACCEPT_RANGES: "bytes",
+        }
+        if request.headers.get(hdrs.IF_NONE_MATCH, "").strip('"') == stored.etag:
+            return web.Response(status=304, headers=headers)
+        data, status = memoryview(stored.data), 200
+        if hdrs.RANGE in request.headers:
+            try:
+                first, last, _ = request.http_range.indices(len(data))
+            except ValueError:
+                first, last = 0, 0
+            if first >= last:
+                return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{len(data)}"})
+            headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{last - 1}/{len(data)}"
+            data, status = data[first:last], 206
+        return web.Response(status=status, body=data, content_type="application/gzip", headers=headers)
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
+        return web.Response(body=orjson.dumps({"status": "ok", "simulated": True}), content_type="application/json")
+
+
+def _answer(market: Market, answering: Answering, asked: Asked, packed: bool) -> Answer:
+    answer = answering(market, asked)
+    if packed and len(answer.body) >= COMPRESSED_FROM:
+        return msgspec.structs.replace(answer, body=gzipped(answer.body))
+    return answer
