@@ -298,3 +298,51 @@ async def test_a_taken_port_is_one_sentence(stand):
 async def test_other_machines_are_not_served_without_a_token(valkey):
     with pytest.raises(SettingsError, match="TRADEUL_HOST"):
         GatewayServer(Bus(valkey.url, SystemClock()), SystemClock(), nyse(), "LIVE", "0.0.0.0", 0)
+
+
+async def test_a_cancelled_gateway_ends_whatever_the_bus_is_doing(valkey, scanner, monkeypatch):
+    monkeypatch.setattr(gateway_server, "LOOK_SECONDS", 0.002)  # nearly always inside a command
+    bus, flow = Bus(valkey.url, SystemClock()), scanner.Flow("winners", 7)
+    await bus.put_lists(scanner.DEFINITIONS)
+
+    async def publish_steadily():
+        while True:
+            await scanner.publish(bus, flow, messages=[flow.step()])
+
+    publishing = asyncio.create_task(publish_steadily())
+    for turn in range(12):
+        own = Bus(valkey.url, SystemClock())
+        gateway = GatewayServer(own, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0)
+        running = asyncio.create_task(gateway.run())
+        await gateway.started.wait()
+        await until(lambda flow=flow, goal=flow.sequence + 3 * turn: asyncio.sleep(0, flow.sequence >= goal))
+        running.cancel()
+        _, late = await asyncio.wait([running], timeout=5)
+        assert not late, f"still running after 5 s, at turn {turn}"
+        await own.close()
+    publishing.cancel()
+    await asyncio.wait([publishing], timeout=5)
+    await bus.close()
+
+
+async def test_the_end_is_said_to_readers_and_does_not_wait_for_who_does_not_read(stand):
+    flow = stand.scanner.Flow("winners", 8, symbols=2000)
+    while len(flow.rows) < 500:
+        flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    _, stuck = await asyncio.open_connection("127.0.0.1", stand.gateway.port, limit=1024)
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    stuck.write(f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n\r\n".encode())
+    text = b'{"action":"subscribe","list":"winners"}'
+    for _ in range(90):
+        stuck.write(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)
+    async with stand.browser() as browser:
+        await until(lambda: asyncio.sleep(0, any(v.transport.get_write_buffer_size() for v in stand.gateway._fan_out.viewers)))
+        running = next(task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "GatewayServer.run")
+        running.cancel()
+        while (message := await browser.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert message.data == 1001
+        await asyncio.wait([running], timeout=5)
+        assert running.done()
+    stuck.close()

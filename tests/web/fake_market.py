@@ -12,7 +12,22 @@ from tradeul.records.messages import Add, Delta, Remove, Rerank, Snapshot, Updat
 
 SESSION = date(2026, 3, 9)
 START = datetime(2026, 3, 9, 14, 0, tzinfo=UTC)  # 10:00 ET
-FIRST = ["Amber", "Cobalt", "Delta", "Ever", "Falcon", "Granite", "Harbor", "Iron", "Juniper", "Kestrel", "Lumen", "Meridian", "Nova", "Orchard"]
+FIRST = [
+    "Amber",
+    "Cobalt",
+    "Delta",
+    "Ever",
+    "Falcon",
+    "Granite",
+    "Harbor",
+    "Iron",
+    "Juniper",
+    "Kestrel",
+    "Lumen",
+    "Meridian",
+    "Nova",
+    "Orchard",
+]
 SECOND = ["Therapeutics", "Robotics", "Energy", "Bancorp", "Mining", "Software", "Foods", "Logistics", "Semiconductor", "Holdings"]
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 EMPTY = "reversals"
@@ -90,6 +105,8 @@ class Market:
             return None
         if column.endswith("_at"):
             return (START - timedelta(seconds=anchor.randrange(1800))).isoformat().replace("+00:00", "Z")
+        if column in ("vol_pct_adv", "range_pos", "atr_pct", "spread_pct"):
+            return round(anchor.uniform(0.5, 99), 2)
         if column.endswith("_pct") or column.startswith("chg_"):
             return round(anchor.gauss(2, 6) + self.random.gauss(0, 0.05), 2)
         if column.endswith("_count"):

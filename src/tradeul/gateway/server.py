@@ -11,10 +11,10 @@ It computes no rows and reads no market data.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -26,7 +26,7 @@ from tradeul.clock import Clock
 from tradeul.errors import SequenceGap, StartError
 from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply, Unwatch, Watch
 from tradeul.gateway.fan_out import FanOut, Viewer
-from tradeul.gateway.frames import text_frame
+from tradeul.gateway.frames import close_frame, text_frame
 from tradeul.market_calendar import Calendar
 from tradeul.ops.origins import refusal, require_loopback
 from tradeul.records.events import FeedStatus
@@ -38,9 +38,13 @@ LOOK_SECONDS = 5.0  # `status` to everyone, and the comparison with frames
 FEED_SILENT_SECONDS = 10.0  # the feed's status comes once a second
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
+POLL_SECONDS = 0.02
 MAX_VIEWERS = 20_000
 MAX_FRAME_BYTES = 64 * 1024  # above it the socket is closed; above ClientSession's limit only an error is sent
 
+GOING_AWAY = close_frame(1001)
+
+Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 
@@ -69,11 +73,11 @@ class GatewayServer:
         self.port = port
         self.started = asyncio.Event()
         self._fan_out = FanOut(calendar.current_session(clock.now()))
+        self._viewers = self._fan_out.viewers
         self._lists: tuple[ListDefinition, ...] = ()
         self._feed: FeedStatus | None = None
         self._feed_at: datetime | None = None  # by the product's clock
         self._feed_heard_seconds = 0.0  # by the loop's
-        self._sockets: dict[Viewer, web.WebSocketResponse] = {}
         self._gaps = 0
         self._cut_off = 0
 
@@ -92,7 +96,7 @@ class GatewayServer:
                     tasks.create_task(loop())
         finally:
             self.started.clear()
-            await asyncio.gather(*(socket.close(code=1001, message=b"going down") for socket in list(self._sockets.values())))
+            await self._say_goodbye()
             await runner.cleanup()
 
     async def _open(self, runner: web.AppRunner) -> None:
@@ -106,6 +110,16 @@ class GatewayServer:
         log.info("gateway_started", host=self._host, port=self.port)
         self.started.set()
 
+    async def _say_goodbye(self) -> None:
+        """Close every socket; who does not answer in time, or cannot because its buffer is full, is cut off."""
+        for viewer in self._viewers:
+            viewer.send(GOING_AWAY)
+        deadline = _seconds() + CLOSE_SECONDS
+        while self._viewers and _seconds() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+        for viewer in self._viewers:
+            viewer.transport.abort()
+
     # ---- the bus's side
 
     async def _follow_messages(self) -> None:
@@ -116,7 +130,7 @@ class GatewayServer:
                 except SequenceGap as gap:
                     self._gaps += 1
                     log.info("sequence_gap", list=name, reason=str(gap))
-                    self._fan_out.take_frame(name, await self._bus.get_frame(name), _seconds())
+                    self._fan_out.take_frame(name, await _or_cancelled(self._bus.get_frame(name)), _seconds())
 
     async def _follow_lists(self) -> None:
         async for definitions in self._bus.subscribe(LISTS_CHANGED):
@@ -128,7 +142,7 @@ class GatewayServer:
 
     async def _look(self) -> None:
         while True:
-            self._take_lists(await self._bus.get_lists())
+            self._take_lists(await _or_cancelled(self._bus.get_lists()))
             await self._compare()
             self._fan_out.broadcast(text_frame(encode(self._status())), _seconds())
             await asyncio.sleep(LOOK_SECONDS)
@@ -157,7 +171,7 @@ class GatewayServer:
 
     async def _compare(self) -> None:
         for name in self._known():
-            self._fan_out.reconcile(name, await self._bus.get_frame(name), _seconds())
+            self._fan_out.reconcile(name, await _or_cancelled(self._bus.get_frame(name)), _seconds())
 
     def _known(self) -> set[str]:
         return {definition.name for definition in self._lists}
@@ -165,15 +179,14 @@ class GatewayServer:
     # ---- the browsers' side
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if len(self._sockets) >= MAX_VIEWERS:
+        if len(self._viewers) >= MAX_VIEWERS:
             return _problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} sockets are open: try again later.")
         socket = web.WebSocketResponse(compress=False, heartbeat=HEARTBEAT_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=MAX_FRAME_BYTES)
         await socket.prepare(request)
         if request.transport is None:
             return socket
         viewer = Viewer(secrets.token_hex(8), request.transport, ClientSession())
-        self._sockets[viewer] = socket
-        self._fan_out.viewers.add(viewer)
+        self._viewers.add(viewer)
         try:
             viewer.send(text_frame(encode(self._connected(viewer))))
             async for message in socket:
@@ -181,7 +194,6 @@ class GatewayServer:
                     break
             await socket.close(code=1008)
         finally:
-            del self._sockets[viewer]
             self._fan_out.remove(viewer)
         return socket
 
@@ -276,6 +288,20 @@ class GatewayServer:
         cleared = self._fan_out.roll_over(self._calendar.current_session(self._clock.now()), _seconds())
         await self._compare()
         return _json(HTTPStatus.OK, {"status": "ok", "reason": body.reason, "session": self._fan_out.session, "caches_cleared": cleared})
+
+
+async def _or_cancelled(answer: Coroutine[Any, Any, Answer]) -> Answer:
+    """The bus's answer, unless this task was cancelled meanwhile.
+
+    redis-py times its commands with `asyncio.wait_for`, which before Python 3.12
+    loses a cancellation that arrives as the command ends; the loop around it
+    would then never stop.
+    """
+    result = await answer
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return result
 
 
 def _seconds() -> float:

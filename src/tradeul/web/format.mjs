@@ -12,7 +12,7 @@ const NEW_YORK = "America/New_York";
 /** @type {Record<string, [string, Kind, string]>} */
 const COLUMNS = {
   price: ["Price", "price", "Close of the newest bar"],
-  prev_close: ["Prev close", "price", "Last session's official close, adjusted for splits"],
+  prev_close: ["Prev", "price", "Last session's official close, adjusted for splits"],
   open: ["Open", "price", "Official open"],
   close: ["Close", "price", "Official close"],
   high: ["High", "price", "Since 04:00, extended hours included"],
@@ -37,13 +37,13 @@ const COLUMNS = {
   sma200_dist_pct: ["SMA 200 %", "change", "Distance from the 200-session average"],
   atr_pct: ["ATR %", "pct", "ATR as a percentage of the price"],
   vol_pct_adv: ["% ADV", "pct", "Volume as a percentage of the 20-session average"],
-  range_pos: ["Range pos", "pct", "Place of the price in today's range: 0 low, 100 high"],
+  range_pos: ["Range %", "pct", "Place of the price in today's range: 0 low, 100 high"],
   spread_pct: ["Spread %", "pct", "Ask less bid, of the middle"],
   short_pct_float: ["Short %", "pct", "Short interest of the free float"],
   rvol: ["RVOL", "ratio", "Volume against what is usual by this time of day"],
   rvol_5m: ["RVOL 5m", "ratio", "The last 5 minutes' volume against what is usual for them"],
   slot_lz: ["Slot z", "ratio", "How unusual the last 5 minutes' volume is, in standard deviations of its logarithm"],
-  range_atr: ["Range/ATR", "ratio", "Today's range in ATRs"],
+  range_atr: ["Rng/ATR", "ratio", "Today's range in ATRs"],
   float_rotation: ["Rotation", "ratio", "Volume against the free float"],
   volume: ["Volume", "shares", "Shares since 04:00"],
   expected_volume: ["Exp vol", "shares", "Usual volume by this time of day"],
@@ -68,7 +68,7 @@ const COLUMNS = {
   first_seen_at: ["Since", "time", "On the list since"],
   high_at: ["High at", "time", "When the high was last exceeded"],
   low_at: ["Low at", "time", "When the low was last exceeded"],
-  vwap_cross_at: ["VWAP cross", "time", "When the price last crossed VWAP"],
+  vwap_cross_at: ["Crossed", "time", "When the price last crossed VWAP"],
   news_at: ["News at", "time", "Newest headline"],
   filing_at: ["Filing at", "time", "Newest filing"],
   name: ["Name", "text", "Issuer and issue"],
@@ -132,6 +132,7 @@ const decimals = new Map([2, 4].map((digits) => [digits, new Intl.NumberFormat("
 
 /** @param {number} value @param {number} digits */
 function fixed(value, digits) {
+  if (Math.abs(value) >= 10_000) return grouped.format(value).replace("-", "−");
   const text = /** @type {Intl.NumberFormat} */ (decimals.get(digits)).format(Math.abs(value));
   return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
 }

@@ -13,8 +13,8 @@ ModuleRegistry.registerModules([AllCommunityModule]);
  */
 
 /** @type {Record<Kind, number>} */
-const WIDTHS = { price: 76, change: 78, pct: 74, ratio: 76, shares: 78, dollars: 82, count: 76, time: 84, text: 96, flag: 66 };
-const WIDE_TEXT = { name: 190, headline: 260, industry: 150, sector: 130 };
+const WIDTHS = { price: 70, change: 72, pct: 68, ratio: 72, shares: 68, dollars: 74, count: 70, time: 76, text: 88, flag: 62 };
+const WIDE_TEXT = { name: 170, headline: 240, industry: 140, sector: 120 }; // at least; they take what is left
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Colours come from app.css, which knows light and dark.
@@ -35,13 +35,14 @@ const THEME = themeQuartz.withParams({
   headerFontWeight: 500,
   rowHeight: 25,
   headerHeight: 27,
-  cellHorizontalPadding: 8,
+  cellHorizontalPadding: 7,
   iconSize: 12,
   spacing: 4,
   wrapperBorder: false,
   wrapperBorderRadius: 0,
   columnBorder: false,
   headerColumnBorder: false,
+  headerColumnResizeHandleColor: "transparent",
 });
 
 export class ListPanel {
@@ -55,9 +56,9 @@ export class ListPanel {
     this.element = element("section", "panel");
     this.title = element("h2", "", head.title);
     this.count = element("span", "count");
-    this.count.setAttribute("aria-label", "rows");
-    const asks = element("p", "asks", head.where);
-    asks.title = `${head.where}\nordered by ${head.order.map(([expression, direction]) => `${expression} ${direction}`).join(", ")}`;
+    this.where = head.where.replace(/\s+/g, " ").trim();
+    const asks = element("p", "asks", this.where);
+    asks.title = `${this.where}\nordered by ${head.order.map(([expression, direction]) => `${expression} ${direction}`).join(", ")}`;
     this.top = element("header", "");
     this.top.append(this.title, this.count, asks);
     this.body = element("div", "grid");
@@ -111,9 +112,9 @@ export class ListPanel {
 
   describe() {
     const size = this.state?.rows.size;
-    this.count.textContent = size === undefined ? "" : String(size);
+    this.count.textContent = size === undefined ? "" : size === 1 ? "1 row" : `${size} rows`;
     this.note.hidden = Boolean(size);
-    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ticker fulfils ${this.head.where} now.`;
+    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ticker fulfils ${this.where} now.`;
   }
 }
 
@@ -151,9 +152,9 @@ function rankColumn() {
     sort: "asc",
     sortingOrder: ["asc"],
     pinned: "left",
-    width: 40,
-    type: "rightAligned",
-    cellClass: "rank",
+    width: 36,
+    headerClass: "ag-right-aligned-header",
+    cellClass: ["number", "rank"],
     enableCellChangeFlash: false,
   };
 }
@@ -164,7 +165,7 @@ function symbolColumn() {
     field: "symbol",
     headerName: "Symbol",
     pinned: "left",
-    width: 92,
+    width: 84,
     cellRenderer: symbolCell,
     tooltipValueGetter: ({ data }) => [data?.name, data?.halted ? "trading halted" : "", data?.corp_action].filter(Boolean).join(" · "),
     equals: () => false, // its tags depend on other fields of the row
@@ -183,17 +184,18 @@ function symbolCell({ data }) {
 function dataColumn(name) {
   const { label, kind, help } = columnOf(name);
   const isText = kind === "text" || kind === "flag";
+  const wide = /** @type {Record<string, number>} */ (WIDE_TEXT)[name];
   return {
     field: name,
     headerName: label,
     headerTooltip: help ? `${help} (${name})` : name,
-    width: /** @type {Record<string, number>} */ (WIDE_TEXT)[name] ?? WIDTHS[kind],
-    type: isText ? undefined : "rightAligned",
+    ...(wide ? { flex: 1, minWidth: wide } : { width: WIDTHS[kind] }),
+    headerClass: isText ? "" : "ag-right-aligned-header",
     valueFormatter: ({ value }) => format(kind, value),
-    cellClass: ({ value }) => tone(kind, value),
+    cellClass: ({ value }) => (isText ? "" : ["number", tone(kind, value)]),
     tooltipField: kind === "text" ? name : undefined,
-    // Volumes change with every bar: only prices and their changes are worth a glance.
-    enableCellChangeFlash: (kind === "price" || kind === "change") && !CALM.matches,
+    // Everything moves while the market is open; one flashing column is a signal, ten are noise.
+    enableCellChangeFlash: name === "price" && !CALM.matches,
   };
 }
 

@@ -1,0 +1,131 @@
+"""The whole way from the bus to a real Chromium: embedded Valkey, gateway, API, and an invented market."""
+
+import asyncio
+import importlib.util
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Error, async_playwright
+
+from tradeul.api.server import ApiServer
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.clock import SimulatedClock, SystemClock
+from tradeul.gateway.server import GatewayServer
+from tradeul.market_calendar import nyse
+from tradeul.ops.origins import page_origins
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+
+
+def load_fake_market():
+    """Test modules do not import each other under pytest's importlib mode."""
+    spec = importlib.util.spec_from_file_location("fake_market", Path(__file__).parent / "fake_market.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def fake_market():
+    return load_fake_market()
+
+
+class Stand:
+    """What serves the page. The market moves when a test says so."""
+
+    def __init__(self, state, fake_market):
+        self.clock = SimulatedClock(datetime.now(UTC), fake_market.START, 1.0)
+        self.valkey = EmbeddedServer(state, SystemClock())
+        self.market = fake_market.Market()
+        self.origins = set()
+        self.gateway_port = 0
+        self.tasks = {}
+
+    async def start(self):
+        await self.valkey.start()
+        self.bus = Bus(self.valkey.url, SystemClock())
+        await self.bus.put_lists(self.market.definitions)
+        await self.start_gateway()
+        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", 0, self.gateway_port)
+        self.tasks["api"] = asyncio.create_task(self.api.run())
+        await self.api.started.wait()
+        self.origins |= page_origins(self.api.port)
+        self.url = f"http://127.0.0.1:{self.api.port}/"
+        await self.step()
+
+    async def start_gateway(self):
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", self.gateway_port, self.origins)
+        self.tasks["gateway"] = asyncio.create_task(gateway.run())
+        await gateway.started.wait()
+        self.gateway, self.gateway_port = gateway, gateway.port
+
+    async def step(self):
+        await self.market.step(self.bus)
+
+    async def end(self, name):
+        task = self.tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def stop(self):
+        for name in list(self.tasks):
+            await self.end(name)
+        await self.bus.close()
+        await self.valkey.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser():
+    async with async_playwright() as playwright:
+        try:
+            chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        except Error as error:
+            pytest.skip(f"no Chromium at {CHROMIUM}: {str(error).splitlines()[0]}")
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stand(tmp_path, fake_market):
+    stand = Stand(tmp_path, fake_market)
+    try:
+        await stand.start()
+        yield stand
+    finally:
+        await stand.stop()
+
+
+class Watched:
+    """A page with everything it complained about and everything it asked for."""
+
+    def __init__(self, page, stand):
+        self.page, self.complaints, self.hosts = page, [], set()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        self.own_hosts = {f"127.0.0.1:{stand.api.port}", f"127.0.0.1:{stand.gateway_port}", ""}  # the last: data: addresses
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_page(browser, stand):
+    contexts = []
+
+    async def open_page(**options):
+        context = await browser.new_context(**({"viewport": {"width": 1600, "height": 1000}} | options))
+        contexts.append(context)
+        page = await context.new_page()
+        page.set_default_timeout(10_000)
+        watched = Watched(page, stand)
+        await page.goto(stand.url)
+        return watched
+
+    yield open_page
+    for context in contexts:
+        await context.close()

@@ -1,0 +1,227 @@
+import asyncio
+from datetime import date
+
+import msgspec
+import pytest
+from playwright.async_api import expect
+
+from tradeul.records.lists import ListFrame
+from tradeul.records.messages import Snapshot, encode
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FIRST = ["gappers_up", "momentum_up", "high_volume", "new_highs"]
+
+
+def cell(page, name, row, column):
+    return page.locator(f'.grid[data-list="{name}"] [row-index="{row}"] [col-id="{column}"]')
+
+
+async def texts(page, name, column):
+    """A column as a person sees it, from the top."""
+    script = """(grid, column) => [...grid.querySelectorAll(`.ag-row [col-id="${column}"]`)]
+        .map((cell) => [Number(cell.closest("[row-index]").getAttribute("row-index")), cell.textContent])
+        .sort(([left], [right]) => left - right).map(([, text]) => text)"""
+    return await page.locator(f'.grid[data-list="{name}"]').evaluate(script, column)
+
+
+async def shows(page, name, column, expected):
+    """Wait until the rows that fit the window are the first of ``expected``: a batch of changes is drawn a moment later."""
+    async with asyncio.timeout(10):
+        while not (shown := await texts(page, name, column)) or shown != expected[: len(shown)]:
+            await asyncio.sleep(0.02)
+
+
+async def test_rows_appear_numbers_change_and_nothing_complains(open_page, stand):
+    watched = await open_page()
+    page = watched.page
+    for name in [*FIRST, "winners"]:
+        await expect(cell(page, name, 0, "symbol")).to_be_visible()
+    before = await texts(page, "gappers_up", "price")
+    for _ in range(6):
+        await stand.step()
+    rows = stand.market.rows["gappers_up"]
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_have_text(rows[0]["symbol"])
+    await expect(page.locator('.panel:has([data-list="gappers_up"]) .count')).to_have_text(f"{len(rows)} rows")
+    await shows(page, "gappers_up", "symbol", [row["symbol"] for row in rows])
+    assert await texts(page, "gappers_up", "price") != before
+    assert not watched.complaints
+    assert watched.hosts <= watched.own_hosts
+
+
+async def test_the_top_says_what_the_numbers_are(open_page, stand):
+    page = (await open_page()).page
+    await expect(page.locator("#session")).to_have_text("Mon 9 Mar 2026")
+    await expect(page.locator("#phase")).to_have_text("market open")
+    await expect(page.locator("#mode")).to_have_text("simulated")
+    await expect(page.locator("#connection")).to_have_text("live")
+    await expect(page.locator("#simulated")).to_be_visible()
+    await expect(page.locator(".watermark").first).to_be_visible()
+    assert (await page.locator("#clock").text_content()).startswith("10:00:")
+
+
+async def test_an_empty_list_says_why(open_page, fake_market):
+    page = (await open_page()).page
+    await page.get_by_role("tab", name="Reversals").click()
+    await expect(page.locator(f".panel:has([data-list={fake_market.EMPTY}]) .note")).to_contain_text(
+        "No ticker fulfils since_open_s >= 300"
+    )
+
+
+async def test_a_hostile_name_is_only_a_name(open_page, stand, fake_market):
+    stand.market.companies[0]["price"] = stand.market.companies[0]["prev_close"] * 9  # to the top of every list it is on
+    watched = await open_page(viewport={"width": 1600, "height": 1000})
+    page = watched.page
+    await stand.step()
+    name = next(
+        each.name
+        for each in stand.market.definitions
+        if stand.market.rows[each.name][:1]
+        and "name" in each.columns
+        and any(row.get("name") == fake_market.HOSTILE for row in stand.market.rows[each.name][:5])
+    )
+    if name not in FIRST:
+        await page.locator(f"#tab-{name}").click()
+    await expect(page.locator(f'.grid[data-list="{name}"] .ag-row').first).to_be_visible()
+    await page.get_by_text("<img src=x").first.hover()
+    await page.get_by_text("<img src=x").first.click()
+    assert await page.evaluate("window.pwned") is None
+    assert await page.locator(".grid img, .grid script").count() == 0
+    assert not watched.complaints
+
+
+async def test_the_keyboard_moves_along_the_tabs_and_only_what_is_shown_is_subscribed(open_page, stand):
+    page = (await open_page()).page
+    await page.get_by_role("tab", name="Winners").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("tab", name="Losers")).to_be_focused()
+    await expect(cell(page, "losers", 0, "symbol")).to_be_visible()
+    await page.keyboard.press("End")
+    await expect(page.get_by_role("tab", selected=True)).to_have_text("Reversals")
+    (viewer,) = stand.gateway._fan_out.viewers
+    async with asyncio.timeout(5):
+        while viewer.session.subscriptions != {*FIRST, "reversals"}:
+            await asyncio.sleep(0.01)
+
+
+async def test_on_a_phone_one_list_fills_the_page_and_nothing_overflows(open_page):
+    watched = await open_page(viewport={"width": 390, "height": 844})
+    page = watched.page
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_be_visible()
+    assert await page.locator(".panel").count() == 1
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert await page.evaluate("document.documentElement.scrollHeight") <= 844
+    await page.set_viewport_size({"width": 1600, "height": 1000})
+    await expect(page.locator(".panel")).to_have_count(5)
+    assert not watched.complaints
+
+
+async def test_a_lost_gateway_is_said_and_its_return_brings_the_present_rows(open_page, stand):
+    page = (await open_page()).page
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_be_visible()
+    await stand.end("gateway")
+    await expect(page.locator("#trouble")).to_contain_text("Connection lost")
+    await expect(page.locator("#connection")).to_have_text("lost")
+    stand.market.companies[5]["price"] *= 30
+    await stand.step()
+    await stand.start_gateway()
+    await expect(page.locator("#connection")).to_have_text("live", timeout=15_000)
+    await expect(page.locator("#trouble")).to_be_hidden()
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_have_text(stand.market.rows["gappers_up"][0]["symbol"])
+
+
+async def test_a_new_session_clears_what_is_shown(open_page, stand):
+    page = (await open_page()).page
+    await expect(cell(page, "high_volume", 0, "symbol")).to_be_visible()
+    tomorrow = date(2026, 3, 10)
+    message = Snapshot("gappers_up", tomorrow, "SIMULATED", 2, 0, 0, [], 0)
+    await stand.bus.publish_frames([("gappers_up", ListFrame(tomorrow, 2, 0, [], "SIMULATED", 0), encode(message), True)])
+    await expect(page.locator("#session")).to_have_text("Tue 10 Mar 2026")
+    await expect(page.locator(".ag-row")).to_have_count(0)
+    await expect(page.locator('.panel:has([data-list="high_volume"]) .note')).to_have_text("Waiting for the first rows…")
+    await expect(page.locator('.panel:has([data-list="gappers_up"]) .note')).to_contain_text("No ticker fulfils")
+    await stand.step()  # the scanner has not noticed: refused
+    await expect(page.locator(".ag-row")).to_have_count(0)
+
+
+async def test_a_persons_own_list_appears_without_a_reload(open_page, stand):
+    page = (await open_page()).page
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_be_visible()
+    mine = stand.market.definitions[0]
+    await stand.bus.put_lists([*stand.market.definitions, type(mine)("mine", "My <b>own</b>", "price > 1", mine.order, mine.columns)])
+    await expect(page.get_by_role("tab", name="My <b>own</b>")).to_be_visible()
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_be_visible()
+
+
+async def test_a_persons_sorting_keeps_unknown_below_and_ends_in_the_lists_order(open_page, stand):
+    page = (await open_page()).page
+    await expect(cell(page, "high_volume", 0, "symbol")).to_be_visible()
+    header = page.locator('.grid[data-list="high_volume"] .ag-header-cell[col-id="rvol_5m"]')
+    order = [row["symbol"] for row in stand.market.rows["high_volume"]]
+    known = sum(row["rvol_5m"] is not None for row in stand.market.rows["high_volume"])
+    for direction in (-1, 1):
+        await header.click()
+        rows = sorted(
+            stand.market.rows["high_volume"], key=lambda row: (row["rvol_5m"] is None, direction * (row["rvol_5m"] or 0), row["rank"])
+        )
+        await expect(cell(page, "high_volume", 0, "symbol")).to_have_text(rows[0]["symbol"])
+    assert known < len(order)
+    await header.click()
+    await expect(cell(page, "high_volume", 0, "symbol")).to_have_text(order[0])
+    await shows(page, "high_volume", "symbol", order)
+
+
+async def test_the_browsers_rows_follow_every_delta_and_refuse_what_does_not_follow(open_page, stand):
+    page = (await open_page()).page
+    market = stand.market
+    messages, ends = [], []
+    old, sequence = market.rows["winners"], 1
+    start = {"type": "snapshot", "session": "2026-03-09", "epoch": 1, "sequence": 1, "rows": old}
+    definition = next(each for each in market.definitions if each.name == "winners")
+    for _ in range(30):
+        market.walk()
+        new = market.members(definition)
+        steps = msgspec.to_builtins(market.delta_steps(old, new))
+        messages.append({"session": "2026-03-09", "epoch": 1, "base": sequence, "sequence": sequence + 1, "deltas": steps})
+        old, sequence = new, sequence + 1
+        ends.append(sorted(new, key=lambda row: row["symbol"]))
+    script = """async ([snapshot, messages]) => {
+        const { fromSnapshot, applyDelta } = await import("/deltas.mjs");
+        let state = fromSnapshot(snapshot);
+        const sorted = (rows) => [...rows].sort((a, b) => (a.symbol < b.symbol ? -1 : 1));
+        const shown = new Map(state.rows), ends = [], refused = [];
+        for (const message of messages) {
+            for (const skew of [{ epoch: 2 }, { base: message.base + 1 }, { session: "2026-03-10" }])
+                refused.push(applyDelta(state, { ...message, ...skew }));
+            const { state: next, changes } = applyDelta(state, message);
+            for (const row of changes.remove) shown.delete(row.symbol);
+            for (const row of [...changes.add, ...changes.update]) shown.set(row.symbol, row);
+            state = next;
+            ends.push(sorted(state.rows.values()));
+        }
+        const same = JSON.stringify(sorted(shown.values())) === JSON.stringify(sorted(state.rows.values()));
+        return { ends, same, refused: refused.filter((each) => each !== null).length, before: applyDelta(undefined, messages[0]) };
+    }"""
+    result = await page.evaluate(script, [start, messages])
+    assert result["ends"] == ends
+    assert result["same"]
+    assert result["refused"] == 0
+    assert result["before"] is None
+
+
+SHOWN = [
+    ("price", 123.4567, "123.46"), ("price", 1, "1.00"), ("price", 0.12345, "0.1235"), ("price", 12345.6, "12,346"), ("price", None, "–"),
+    ("change", 5, "+5.00"), ("change", -5.126, "−5.13"), ("change", 0.001, "0.00"), ("change", -0.001, "0.00"), ("change", 0, "0.00"),
+    ("pct", 12.345, "12.35"), ("ratio", 2, "2.00"), ("ratio", None, "–"),
+    ("shares", 0, "0"), ("shares", 999, "999"), ("shares", 999.7, "1.00K"), ("shares", 1234, "1.23K"), ("shares", 99_960, "100K"),
+    ("shares", 999_600, "1.00M"), ("shares", 45_600_000, "45.6M"), ("shares", 7.89e11, "789B"), ("shares", 5e12, "5,000B"),
+    ("dollars", 1_500_000, "$1.50M"), ("dollars", -2000, "−$2.00K"), ("count", 12345, "12,345"),
+    ("time", "2026-03-09T13:30:05Z", "09:30:05"), ("time", "nonsense", "–"), ("flag", True, "yes"), ("flag", None, "–"), ("text", "", "–"),
+]  # fmt: skip
+
+
+async def test_numbers_are_written_for_reading(open_page):
+    page = (await open_page()).page
+    script = (
+        "async (table) => { const { format } = await import('/format.mjs'); return table.map(([kind, value]) => format(kind, value)); }"
+    )
+    assert await page.evaluate(script, [[kind, value] for kind, value, _ in SHOWN]) == [shown for _, _, shown in SHOWN]
