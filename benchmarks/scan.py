@@ -3,7 +3,9 @@
     python benchmarks/scan.py [tickers] [cycles]
 
 The market is random but shaped like a real one (most tickers silent, a few
-runners), and a twentieth of it trades between two cycles.
+runners), and a twentieth of it trades between two cycles. Beside it, in the
+same run: the documented simple forms of the same eleven lists, row by row in
+plain Python, as a scanner without columns does them.
 """
 
 import statistics
@@ -97,12 +99,78 @@ def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baseli
     )
 
 
+ROW = (
+    "symbol",
+    "price",
+    "high",
+    "low",
+    "change_pct",
+    "gap_pct",
+    "from_open_pct",
+    "chg_5m",
+    "rvol",
+    "rvol_5m",
+    "dollar_volume",
+    "high_age_s",
+    "low_age_s",
+)
+
+
+def categorise(rows: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
+    """The eleven lists in their simple forms: one look at each row, then each list's first 100."""
+    lists: dict[str, list[dict[str, object]]] = {found.name: [] for found in built_in_lists()}
+    for row in rows:
+        change, gap, five, high, low = (row[name] or 0.0 for name in ("change_pct", "gap_pct", "chg_5m", "high", "low"))
+        if (row["dollar_volume"] or 0) < 1e6 or (row["price"] or 0) < 1:
+            continue
+        if change >= 5:
+            lists["winners"].append(row)
+        elif change <= -5:
+            lists["losers"].append(row)
+        if gap >= 2:
+            lists["gappers_up"].append(row)
+            if (row["from_open_pct"] or 0) <= -1:
+                lists["reversals"].append(row)
+        elif gap <= -2:
+            lists["gappers_down"].append(row)
+            if (row["from_open_pct"] or 0) >= 1:
+                lists["reversals"].append(row)
+        if five >= 3:
+            lists["momentum_up"].append(row)
+        elif five <= -3:
+            lists["momentum_down"].append(row)
+        if row["price"] >= 0.999 * high:
+            lists["new_highs"].append(row)
+        if row["price"] <= 1.001 * low:
+            lists["new_lows"].append(row)
+        if (row["rvol"] or 0) >= 2:
+            lists["high_volume"].append(row)
+        if (row["rvol_5m"] or 0) >= 3:
+            lists["anomalies"].append(row)
+    keys = dict.fromkeys(lists, "change_pct") | {"high_volume": "dollar_volume", "anomalies": "rvol_5m", "gappers_up": "gap_pct"}
+    return {name: sorted(found, key=lambda row: -(row[keys[name]] or 0))[:100] for name, found in lists.items()}
+
+
+def row_by_row(market: Market, turns: int) -> tuple[float, float]:
+    """Median milliseconds: from columns to row objects, and from ready rows to lists."""
+    table = market.table(ROW)
+    building, deciding = [], []
+    for _ in range(turns):
+        began = time.perf_counter()
+        rows = table.to_dicts()
+        built = time.perf_counter()
+        categorise(rows)
+        building.append(built - began)
+        deciding.append(time.perf_counter() - built)
+    return statistics.median(building) * 1000, statistics.median(deciding) * 1000
+
+
 def main(tickers: int, cycles: int) -> None:
     columns, baselines, symbols = a_market(tickers)
     lists, hours, draw = built_in_lists(), nyse().hours(SESSION), np.random.default_rng(2)
     join = Join(symbols, baselines)
     sent = {found.name: Snapshot(found.name, SESSION, "SIMULATED", 1, 0, 0, [], 0) for found in lists}
-    took: dict[str, list[float]] = {name: [] for name in ("scan", "rows", "deltas and encoding", "cycle")}
+    took: dict[str, list[float]] = {name: [] for name in ("columns and scans", "rows", "deltas and encoding", "cycle", "scans alone")}
     size = 0
     for turn in range(cycles + 5):
         as_of = AS_OF + timedelta(seconds=turn)
@@ -126,12 +194,18 @@ def main(tickers: int, cycles: int) -> None:
                 # as the bus will: the message, the frame, and the people's key
                 size += len(encode(delta)) + len(msgspec.json.encode(sent[found.name])) + len(msgspec.json.encode(rows[found.name]))
         ended = time.perf_counter()
+        scan_places(market, lists, {})  # again, its columns ready
+        alone = time.perf_counter() - ended
         if turn >= 5:
-            for name, seconds in zip(took, (scanned - began, rowed - scanned, ended - rowed, ended - began), strict=True):
+            for name, seconds in zip(took, (scanned - began, rowed - scanned, ended - rowed, ended - began, alone), strict=True):
                 took[name].append(seconds * 1000)
     print(f"{tickers} tickers, {len(lists)} lists, rows {[len(found) for found in rows.values()]}, {size / 1000:.0f} kB a cycle")
     for name, milliseconds in took.items():
         print(f"{name:>20}: median {statistics.median(milliseconds):6.2f} ms, worst {max(milliseconds):6.2f} ms")
+    building, deciding = row_by_row(market, 10)
+    print(f"row by row in Python, simple forms: {deciding:.1f} ms on ready rows, {building:.1f} ms to build them")
+    for name in ("scans alone", "columns and scans"):
+        print(f"{name}: {(building + deciding) / statistics.median(took[name]):.1f} times as fast")
 
 
 if __name__ == "__main__":

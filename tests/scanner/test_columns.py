@@ -56,6 +56,7 @@ def test_the_last_five_minutes_are_held_against_their_own_slots(make):
     [
         ({"price": 11}, {}),  # no previous close
         ({"price": 11}, {"prev_close": 0}),
+        ({"price": 11}, {"prev_close": -10}),
         ({"price": math.nan}, {"prev_close": 10}),
         ({"price": math.inf}, {"prev_close": 10}),
     ],
@@ -116,6 +117,11 @@ def test_an_announced_split_that_the_price_contradicts_is_unverified(make, price
     )
     assert market_table(made, held, make.hours)["corp_action"].to_list() == [want, None]
     assert make.market(made, held).texts("corp_action", [0, 1]) == [want, None]
+
+
+def test_a_small_split_cannot_be_told_from_a_move(make):
+    split = {"corp_action": "3:2 split", "prev_close": 10 / 1.5, "prev_close_raw": 10.0}
+    assert row(make, "10:00", {"price": 10}, split)["corp_action"] == "3:2 split"
 
 
 @pytest.mark.parametrize(("code", "want"), [(0, "filled"), (1, "holding"), (2, "fading"), (math.nan, None), (3, None), (-1, None)])

@@ -317,6 +317,10 @@ async def test_new_baselines_are_taken_when_told_and_when_looked_for(make, tmp_p
             async with asyncio.timeout(5):
                 while await stand.symbols("winners") != ["A"]:
                     await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=1))
+            later = make.baselines(make.session, **dict.fromkeys([f"T{number}" for number in range(50)], USUAL), B=USUAL)
+            await stand.bus.put_baselines(make.session, later.to_arrow())
+            await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=31))
+            assert await stand.symbols("winners") == ["B"]
             assert not running.done()
         finally:
             running.cancel()

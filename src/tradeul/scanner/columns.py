@@ -174,7 +174,7 @@ class Market:
         slot = rvol.moment(self.seconds, self.auction_slots).slot
         profiles = self.join.baselines.log_mean, self.join.baselines.log_sd
         mean, deviation = (rvol.judging_slots(profile, slot)[self.join.rows] for profile in profiles)
-        return np.where(self.join.absent, np.nan, rvol.slot_log_z(self["vol_5m"], mean, deviation, self["sessions"]))
+        return rvol.slot_log_z(self["vol_5m"], mean, deviation, self["sessions"])  # a symbol without a row has no sessions
 
     def texts(self, name: str, places: Sequence[int]) -> list[str | None]:
         """A text column at some rows."""

@@ -266,7 +266,11 @@ class ScannerService:
             await self._load_baselines()
 
     async def _load_baselines(self) -> None:
-        """Take this session's blob unless it is the one held: one of another length (a compressed one's is its mark) is new."""
+        """Take this session's blob unless it is as long as the one held.
+
+        The length spares fetching 15 MB at each look. New ones of the same length
+        are taken when told (`_hear_of_baselines` forgets the length).
+        """
         with self._clock.busy():
             session = self._session
             assert session is not None  # noqa: S101 set by the first cycle
