@@ -1,0 +1,197 @@
+import asyncio
+import base64
+import hashlib
+import re
+import signal
+from datetime import UTC, date, datetime
+
+import aiohttp
+import pytest
+
+from tradeul import __version__
+from tradeul.api.server import ApiServer
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.clock import SteppedClock, SystemClock
+from tradeul.errors import SettingsError, StartError
+from tradeul.market_calendar import nyse
+from tradeul.records.lists import ListDefinition, ListFrame
+
+NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
+WINNERS = ListDefinition("winners", "Winners", "change_pct >= 5", (("change_pct", "desc"),), ("price", "name"), built_in=True)
+ROWS = [{"symbol": "A", "rank": 0, "price": 1.5, "name": "Alpha"}, {"symbol": "B", "rank": 1, "price": None, "name": "=Beta"}]
+
+
+@pytest.fixture
+async def bus(tmp_path):
+    server = EmbeddedServer(tmp_path, SystemClock())
+    await server.start()
+    bus = Bus(server.url, SystemClock())
+    yield bus
+    await bus.close()
+    await server.stop()
+
+
+class Stand:
+    def __init__(self, bus, api, client):
+        self.bus, self.api, self.client = bus, api, client
+        self.url = f"http://127.0.0.1:{api.port}"
+
+    async def get(self, path, status=200, **headers):
+        async with self.client.get(self.url + path, headers=headers) as response:
+            assert response.status == status, await response.text()
+            return response, await response.read()
+
+    async def json(self, path, status=200, **headers):
+        response, _ = await self.get(path, status, **headers)
+        assert response.content_type == ("application/json" if status == 200 else "application/problem+json")
+        return await response.json()
+
+    async def frame(self, session=date(2026, 3, 9)):
+        await self.bus.publish_frames([("winners", ListFrame(session, 3, 7, ROWS, "SIMULATED", 1), b"{}", True)])
+
+
+@pytest.fixture
+async def stand(bus):
+    await bus.put_lists([WINNERS])
+    api = ApiServer(bus, SteppedClock(NOON), nyse(), "SIMULATED", "127.0.0.1", 0, 9000)
+    running = asyncio.create_task(api.run())
+    async with asyncio.timeout(20):
+        await api.started.wait()
+        async with aiohttp.ClientSession() as client:
+            yield Stand(bus, api, client)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def test_the_page_is_told_the_gateway_under_the_name_it_used(stand):
+    expected = {"socket": "ws://127.0.0.1:9000/ws", "mode": "SIMULATED", "simulated": True, "version": __version__}
+    assert await stand.json("/api/config") == expected
+    assert (await stand.json("/api/config", Host="localhost:8000"))["socket"] == "ws://localhost:9000/ws"
+    assert (await stand.json("/api/config", Host="[::1]:8000"))["socket"] == "ws://[::1]:9000/ws"
+
+
+async def test_lists_and_their_rows_are_served_as_json_and_csv(stand):
+    await stand.frame()
+    lists = await stand.json("/api/lists")
+    assert lists == {
+        "session": "2026-03-09",
+        "lists": [
+            {
+                "name": "winners",
+                "title": "Winners",
+                "where": "change_pct >= 5",
+                "order": [["change_pct", "desc"]],
+                "columns": ["price", "name"],
+            }
+        ],
+    }
+    rows = await stand.json("/api/lists/winners")
+    assert (rows["session"], rows["epoch"], rows["sequence"], rows["count"], rows["rows"]) == ("2026-03-09", 3, 7, 2, ROWS)
+    response, body = await stand.get("/api/lists/winners?format=csv")
+    assert response.content_type == "text/csv"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="winners-2026-03-09.csv"'
+    assert body == b"rank,symbol,price,name\r\n0,A,1.5,Alpha\r\n1,B,,'=Beta\r\n"
+
+
+async def test_another_sessions_rows_are_not_served(stand):
+    assert "has no frame for the session of 2026-03-09" in (await stand.json("/api/lists/winners", 503))["detail"]
+    await stand.frame(date(2026, 3, 6))
+    await stand.json("/api/lists/winners", 503)
+
+
+async def test_every_error_is_a_problem_that_says_what_to_do(stand):
+    assert (await stand.json("/api/lists/nothing", 404))["detail"] == "No list 'nothing'. The lists: winners."
+    assert "'json' or 'csv'" in (await stand.json("/api/lists/winners?format=xml", 422))["detail"]
+    await stand.json("/nowhere", 404)
+    await stand.json("/api/nowhere", 404)
+    async with stand.client.post(stand.url + "/api/lists") as response:
+        assert (response.status, response.content_type) == (405, "application/problem+json")
+
+
+async def test_ready_means_that_the_lists_are_known(stand):
+    assert await stand.json("/ready") == {"status": "ready"}
+    await stand.bus.redis.flushall()
+    await stand.json("/ready", 503)
+    assert (await stand.json("/health"))["status"] == "ok"
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}])
+async def test_a_foreign_page_and_a_foreign_name_are_refused(stand, headers):
+    await stand.json("/api/config", 403, **headers)
+    await stand.json("/", 403, **headers)
+
+
+async def test_modules_have_a_type_that_browsers_run_and_are_revalidated(stand):
+    for path in ["/main.mjs", "/vendor/ag-grid-community/main.esm.min.mjs", "/vendor/ag-stack/main.esm.min.mjs"]:
+        response, _ = await stand.get(path)
+        assert (response.content_type, response.headers["Cache-Control"]) == ("text/javascript", "no-cache")
+        _, body = await stand.get(path, 304, **{"If-None-Match": response.headers["ETag"]})
+        assert body == b""
+
+
+@pytest.mark.parametrize("path", ["/../server.py", "/%2e%2e/api/server.py", "/..%2fapi%2fserver.py", "/vendor/../../api/server.py"])
+async def test_nothing_beside_the_page_is_served(stand, path):
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.api.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert (await reader.read()).startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
+async def test_the_page_may_load_only_itself_and_open_only_its_socket(stand):
+    response, body = await stand.get("/")
+    policy = dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self' ws://127.0.0.1:9000"
+    (inline,) = re.findall(rb"<script(?! [^>]*src)[^>]*>(.*?)</script>", body, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(inline).digest()).decode()
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert not re.search(rb"(src|href)=\"(https?:)?//", body)
+
+
+async def test_the_documentation_names_every_call_and_loads_nothing(stand):
+    _, body = await stand.get("/docs")
+    for path in (await stand.json("/openapi.json"))["paths"]:
+        assert path.encode() in body
+    assert b"<script" not in body
+
+
+async def test_a_taken_port_is_one_sentence(stand):
+    second = ApiServer(stand.bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", stand.api.port, 9000)
+    with pytest.raises(StartError, match=f"Port {stand.api.port} on 127.0.0.1 cannot be opened .* TRADEUL_API_PORT"):
+        await second.run()
+
+
+async def test_the_programs_own_signal_handling_stays(bus):
+    def ours(*_):
+        pass
+
+    before = signal.signal(signal.SIGINT, ours)
+    try:
+        api = ApiServer(bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0, 9000)
+        running = asyncio.create_task(api.run())
+        await api.started.wait()
+        assert signal.getsignal(signal.SIGINT) is ours
+        running.cancel()
+        await asyncio.wait([running], timeout=5)
+        assert running.done()
+        assert not api.started.is_set()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end(stand):
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.api.port)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"ok")
+    running = next(task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "ApiServer.run")
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.done()
+    writer.close()
+
+
+async def test_other_machines_are_not_served_without_a_token(bus):
+    with pytest.raises(SettingsError, match="TRADEUL_HOST"):
+        ApiServer(bus, SystemClock(), nyse(), "LIVE", "192.0.2.1", 0, 9000)

@@ -1,0 +1,23 @@
+import json
+import re
+
+import pytest
+
+from tradeul.api.page import page_folder
+
+VENDORED = sorted(path.name for path in (page_folder() / "vendor").iterdir())
+IMPORT_MAP = json.loads(re.search(r'<script type="importmap">(.*?)</script>', (page_folder() / "index.html").read_text(), re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("name", VENDORED)
+def test_a_vendored_module_has_its_licence_and_says_which_it_is(name):
+    folder = page_folder() / "vendor" / name
+    assert "Permission is hereby granted" in (folder / "LICENSE.txt").read_text()
+    assert re.match(rf"{name} \d+\.\d+\.\d+ .*\nsha512 of the package: [0-9a-f]{{128}}\n$", (folder / "VERSION.txt").read_text())
+
+
+def test_everything_imported_by_name_is_in_the_import_map_and_stands_here():
+    modules = [*page_folder().glob("*.mjs"), *page_folder().glob("vendor/*/*.mjs")]
+    imported = {name for module in modules for name in re.findall(r'\b(?:import|from) ?"([a-z][\w-]*)"', module.read_text())}
+    assert imported == set(IMPORT_MAP["imports"]) == set(VENDORED)
+    assert all((page_folder() / target).is_file() for target in IMPORT_MAP["imports"].values())
