@@ -215,9 +215,13 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
     windows = Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
     maintenance = MaintenanceService(market, files, lake, catalog, bus, clock, calendar, windows)
-    live = LiveService(market, PolygonStream(clock, vendor.stream, vendor.key), bus, clock, calendar, mode)
+    # What live asks is not held up by the bulk loads of the same key.
+    live_market = PolygonClient(http, vendor.rest, bulk=False)
+    live = LiveService(live_market, PolygonStream(clock, vendor.stream, vendor.key), bus, clock, calendar, mode)
     epoch = await asyncio.to_thread(catalog.next_epoch)
-    scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds)
+    scanner = ScannerService(
+        live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
+    )
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port)
     async with asyncio.TaskGroup() as group:
         for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run):
