@@ -101,6 +101,22 @@ async def stand(tmp_path, fake_market):
         await stand.stop()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def quiet_page(browser, tmp_path_factory, fake_market):
+    """One page for tests that only look: its market stands still."""
+    stand = Stand(tmp_path_factory.mktemp("quiet"), fake_market)
+    context = await browser.new_context(viewport={"width": 1600, "height": 1000})
+    try:
+        await stand.start()
+        page = await context.new_page()
+        page.set_default_timeout(10_000)
+        await page.goto(stand.url)
+        yield page
+    finally:
+        await context.close()
+        await stand.stop()
+
+
 class Watched:
     """A page with everything it complained about and everything it asked for."""
 
