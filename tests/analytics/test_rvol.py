@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeul.analytics import rvol
@@ -47,12 +47,14 @@ def test_expected_volume_is_the_contracts_formula(seconds):
     np.testing.assert_allclose(rvol.expected_volume(CUMULATIVE, seconds, AUCTIONS), want, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(-600, 60_000))
 def test_expected_volume_is_the_contracts_formula_at_any_instant(seconds):
     want = [reference_expected(row, seconds) for row in CUMULATIVE]
     np.testing.assert_allclose(rvol.expected_volume(CUMULATIVE, seconds, AUCTIONS), want, rtol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 57_600), st.floats(0, 57_600))
 def test_expected_volume_never_falls(one, other):
     early, late = (rvol.expected_volume(CUMULATIVE, seconds, AUCTIONS) for seconds in sorted((one, other)))

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeul.scanner.columns import COLUMNS, KINDS, Join, market_table
@@ -164,6 +164,7 @@ LIVE = ("price", "open", "close", "high", "low", "vwap", "volume", "vol_5m", "up
 USUAL = ("prev_close", "prev_close_raw", "atr", "avg_volume_20d", "avg_dollar_volume_20d", "slots", "sd")
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(dict.fromkeys(LIVE, garbage)),
     st.fixed_dictionaries(dict.fromkeys(USUAL, garbage)),

@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeul.errors import SequenceGap
@@ -28,6 +28,7 @@ def snapshot(rows, **changes):
     return Snapshot(count=len(rows), rows=rows, **fields)
 
 
+@settings(deadline=None)
 @given(st.lists(rows_of(), min_size=2, max_size=5))
 def test_applying_every_delta_gives_the_rows_exactly(states):
     sent = held = snapshot(states[0])
@@ -42,6 +43,7 @@ def test_applying_every_delta_gives_the_rows_exactly(states):
         assert [row["rank"] for row in held.rows] == list(range(len(rows)))
 
 
+@settings(deadline=None)
 @given(rows_of(), rows_of())
 def test_steps_stand_in_the_documented_order_and_say_no_more_than_changed(old, new):
     steps = steps_between(old, new)
@@ -82,6 +84,7 @@ class Viewer:
         return sorted(self.rows.values(), key=lambda row: row["rank"])
 
 
+@settings(deadline=None)
 @given(rows_of(), rows_of())
 def test_a_naive_client_of_the_wire_ends_at_the_same_rows(old, new):
     delta = follow(snapshot(old), new, timestamp=2)
@@ -89,6 +92,7 @@ def test_a_naive_client_of_the_wire_ends_at_the_same_rows(old, new):
         assert Viewer({row["symbol"]: dict(row) for row in old}).take(encode(delta)) == json.loads(msgspec.json.encode(new))
 
 
+@settings(deadline=None)
 @given(rows_of())
 def test_what_did_not_change_sends_nothing(rows):
     assert follow(snapshot(rows), [dict(row) for row in rows], timestamp=9) is None

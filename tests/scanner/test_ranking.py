@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeul.scanner.columns import COLUMNS, Form
@@ -59,6 +59,7 @@ def test_a_row_carries_symbol_rank_and_its_lists_cells_in_order(make):
 values = st.one_of(st.just(math.nan), st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(values, values), max_size=12), st.booleans(), st.booleans(), st.integers(1, 12), st.randoms())
 def test_order_is_nulls_last_then_symbol_whatever_the_direction(keys, first_descends, second_descends, limit, random):
     """Against Python's own stable sort, key by key from the last to the first."""
@@ -75,6 +76,7 @@ def test_order_is_nulls_last_then_symbol_whatever_the_direction(keys, first_desc
     assert got.tolist() == want[:limit]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(COLUMNS)), st.lists(st.floats(), min_size=1, max_size=4))
 def test_whatever_the_value_the_wire_has_a_finite_one_or_null(make, name, garbage):
     for value in wire(make, name, *garbage):

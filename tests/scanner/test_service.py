@@ -43,8 +43,8 @@ class Stand:
         self.messages = []
         self.scanner = self.scanner_of_epoch(1)
 
-    def scanner_of_epoch(self, epoch):
-        return ScannerService(self.frame, self.bus, self.clock, nyse(), "SIMULATED", epoch, self.folder)
+    def scanner_of_epoch(self, epoch, **options):
+        return ScannerService(self.frame, self.bus, self.clock, nyse(), "SIMULATED", epoch, self.folder, **options)
 
     def frame(self, as_of):
         self.asked += 1
@@ -289,6 +289,18 @@ async def test_a_persons_list_comes_changes_and_goes_while_others_keep_their_epo
         await stand.cycle()
         assert len(await stand.bus.get_lists()) == BUILT_IN
         assert await stand.bus.get_frame("mine") is None
+
+
+async def test_an_edited_lists_epoch_comes_from_the_durable_counter(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.scanner = stand.scanner_of_epoch(1, next_epoch=iter([41]).__next__)
+        await stand.cycle()
+        stand.write(MINE)
+        await stand.cycle()
+        assert (await stand.bus.get_frame("mine")).epoch == 41
+        stand.clock._now += timedelta(days=1)
+        await stand.cycle()
+        assert [(await stand.bus.get_frame(name)).epoch for name in ("mine", "winners")] == [41, 1]  # a new session keeps them
 
 
 async def test_a_broken_file_leaves_the_list_as_it_was(make, tmp_path):

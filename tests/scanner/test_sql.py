@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeul.errors import ListError
@@ -157,6 +157,7 @@ def test_a_forbidden_nodes_name_is_a_fine_text():
 numbers = st.one_of(st.none(), st.floats(-1e9, 1e9), st.sampled_from([0.0, -0.0, 1.0]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5))
 def test_no_expression_lets_nan_or_infinity_in(pairs):
     table = pl.DataFrame({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]}, schema={"a": pl.Float64, "b": pl.Float64})
@@ -175,6 +176,7 @@ def test_no_expression_lets_nan_or_infinity_in(pairs):
         assert all(item is None or math.isfinite(item) for item in found), text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_an_expression_or_a_list_error(text):
     with suppress(ListError):

@@ -61,7 +61,7 @@ class ScannerService:
         cycle_seconds: float = 1.0,
         next_epoch: Callable[[], int] | None = None,
     ) -> None:
-        """``next_epoch`` takes the durable counter's next value for an edited list; without it the service counts on from ``epoch``."""
+        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``."""
         self._frame = frame
         self._bus = bus
         self._clock = clock
@@ -243,7 +243,7 @@ class ScannerService:
             del self._sent[name]
             await self._bus.redis.delete(frame_key(name))
         for found in edited:
-            self._sent[found.name] = self._first(found, self._next_epoch(), [])
+            self._sent[found.name] = self._first(found, await asyncio.to_thread(self._next_epoch), [])
             for members in self._members.values():
                 members.pop(found.name, None)
         await self._bus.put_lists([found.definition for found in lists])
