@@ -13,7 +13,10 @@ FLOORS = [
     {"settings", "ops", "market_calendar", "analytics"},
     {"providers", "store", "bus"},
     {"maintenance", "live", "scanner", "gateway", "api", "filings", "client", "simulator"},
-    {"assemble", "cli", "__main__", "__init__"},
+    # The top floor of DESIGN.md, one upon the other: the module starts the command, the command assembles.
+    {"assemble"},
+    {"cli"},
+    {"__main__", "__init__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The only files that may wait, sleep, or open a socket. A task awaits what it is handed.

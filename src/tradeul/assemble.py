@@ -29,6 +29,7 @@ from tradeul.maintenance.service import MaintenanceService, Windows
 from tradeul.market_calendar import NEW_YORK, Calendar, nyse
 from tradeul.ops import logs
 from tradeul.ops.child import Child, end_orphan
+from tradeul.ops.origins import page_origins
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
@@ -222,7 +223,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
     )
-    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port)
+    origins: set[str] = set()  # looked at on every call
+    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins)
     async with asyncio.TaskGroup() as group:
         for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run):
             group.create_task(run())
@@ -230,6 +232,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port)
         group.create_task(api.run())
         await api.started.wait()
+        origins |= page_origins(api.port)
         await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
 
 

@@ -12,6 +12,7 @@
     |   +-- VendorUnavailable  5xx, time-outs, connections refused or cut
     +-- StoreError             the lake or the catalog
     |   +-- CorruptPartition   a lake file that cannot be read: names it
+    +-- BusUnavailable         the Redis-protocol server does not answer
     +-- IncompleteData         what landed is less than what was expected: names what is missing
     +-- ListError              a list's definition is wrong: names the list and the place
     +-- SequenceGap            a delta does not follow what the client holds
@@ -91,6 +92,10 @@ class CorruptPartition(StoreError):
         super().__init__(message)
         self.dataset = dataset
         self.session = session
+
+
+class BusUnavailable(TradeulError):
+    """The Redis-protocol server does not answer, or not in time."""
 
 
 class IncompleteData(TradeulError):

@@ -17,7 +17,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
@@ -25,7 +24,7 @@ from tradeul.api.lists import to_csv
 from tradeul.api.page import PageFiles, content_security_policy
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
-from tradeul.errors import StartError
+from tradeul.errors import BusUnavailable, StartError
 from tradeul.market_calendar import Calendar
 from tradeul.ops.origins import hostname, refusal, require_loopback
 from tradeul.records.lists import ListDefinition
@@ -94,7 +93,7 @@ class ApiServer:
         app = FastAPI(title="Tradeul", version=__version__, docs_url=None, redoc_url=None)
         app.add_exception_handler(HTTPException, _on_http_error)
         app.add_exception_handler(RequestValidationError, _on_bad_request)
-        app.add_exception_handler(RedisError, _on_bus_error)
+        app.add_exception_handler(BusUnavailable, _on_bus_error)
         app.add_exception_handler(Exception, _on_failure)
         app.middleware("http")(self._guard)
         app.get("/api/config", summary="The gateway's address and the mode")(self._config)

@@ -5,7 +5,9 @@ backoff, and the iterator goes on. What was published meanwhile is gone, which
 the readers of `topics.py` allow for.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 
 import msgspec
@@ -13,10 +15,12 @@ import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tradeul.bus.topics import DELTA_CHANNELS, LISTS_CHANGED, LISTS_KEY, Record, Topic, baselines_key, delta_channel, frame_key
 from tradeul.clock import Clock
+from tradeul.errors import BusUnavailable
 from tradeul.records.lists import ListDefinition, ListFrame
 
 COMMAND_TIMEOUT_SECONDS = 10.0
@@ -31,22 +35,34 @@ class Bus:
     def __init__(self, url: str, clock: Clock) -> None:
         self._clock = clock
         retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5)
-        errors: list[type[Exception]] = [RedisConnectionError, RedisTimeoutError]
+        # No time-out of redis-py's own: it would use `asyncio.wait_for`, which before Python 3.12 loses a
+        # cancellation that arrives as the command ends. `_asking` bounds commands; a subscriber waits as long as it takes.
         self.redis: aioredis.Redis = aioredis.Redis.from_url(
-            url, socket_timeout=COMMAND_TIMEOUT_SECONDS, retry=retry, retry_on_error=errors
+            url, socket_timeout=None, socket_connect_timeout=None, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError]
         )
-        # A subscriber waits as long as it takes.
-        self._listening: aioredis.Redis = aioredis.Redis.from_url(url, socket_timeout=None, retry=retry, retry_on_error=errors)
         self._frames = msgspec.json.Decoder(ListFrame)
         self._lists = msgspec.json.Decoder(list[ListDefinition])
 
     async def close(self) -> None:
         await self.redis.aclose()
-        await self._listening.aclose()
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[aioredis.Redis]:
+        """Commands, in bounded time; `redis` is for looking at the server in tests.
+
+        Raises:
+            BusUnavailable: no answer, after the retries.
+        """
+        with self._clock.busy():
+            try:
+                async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
+                    yield self.redis
+            except (RedisError, TimeoutError) as error:
+                raise BusUnavailable(f"The bus does not answer ({error!r}): is the server that TRADEUL_REDIS_URL names up?") from error
 
     async def publish(self, topic: Topic[Record], record: Record) -> None:
-        with self._clock.busy():
-            await self.redis.publish(topic.channel, msgspec.json.encode(record))
+        async with self._asking() as redis:
+            await redis.publish(topic.channel, msgspec.json.encode(record))
 
     async def subscribe(self, topic: Topic[Record]) -> AsyncIterator[Record]:
         async for payload in self._listen([topic.channel], sharded=False):
@@ -61,7 +77,7 @@ class Bus:
 
     async def _listen(self, channels: Sequence[str], *, sharded: bool) -> AsyncIterator[bytes]:
         while True:
-            pubsub = self._listening.pubsub(ignore_subscribe_messages=True)
+            pubsub = self.redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await (pubsub.ssubscribe(*channels) if sharded else pubsub.subscribe(*channels))
                 async for message in pubsub.listen():
@@ -77,51 +93,56 @@ class Bus:
         Each: list name, frame, the encoded message for browsers, whether it is
         a built-in list (only those have the people's ``scanner:*`` keys).
         """
-        with self._clock.busy():
-            async with self.redis.pipeline(transaction=True) as pipe:
-                for name, frame, message, built_in in frames:
-                    pipe.set(frame_key(name), msgspec.json.encode(frame))
-                    if built_in:
-                        pipe.set(f"scanner:category:{name}", msgspec.json.encode(frame.rows))
-                        pipe.set(f"scanner:sequence:{name}", frame.sequence)
-                    pipe.spublish(delta_channel(name), name.encode() + SEPARATOR + message)
-                await pipe.execute()
+        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
+            for name, frame, message, built_in in frames:
+                pipe.set(frame_key(name), msgspec.json.encode(frame))
+                if built_in:
+                    pipe.set(f"scanner:category:{name}", msgspec.json.encode(frame.rows))
+                    pipe.set(f"scanner:sequence:{name}", frame.sequence)
+                pipe.spublish(delta_channel(name), name.encode() + SEPARATOR + message)
+            await pipe.execute()
 
     async def get_frame(self, list_name: str) -> ListFrame | None:
-        payload = await self.redis.get(frame_key(list_name))
+        async with self._asking() as redis:
+            payload = await redis.get(frame_key(list_name))
         return None if payload is None else self._frames.decode(payload)
 
     async def put_lists(self, lists: Sequence[ListDefinition]) -> None:
-        with self._clock.busy():
-            await self.redis.set(LISTS_KEY, msgspec.json.encode(lists))
-            await self.publish(LISTS_CHANGED, tuple(lists))
+        async with self._asking() as redis:
+            await redis.set(LISTS_KEY, msgspec.json.encode(lists))
+        await self.publish(LISTS_CHANGED, tuple(lists))
+
+    async def drop_frame(self, list_name: str) -> None:
+        async with self._asking() as redis:
+            await redis.delete(frame_key(list_name))
 
     async def get_lists(self) -> list[ListDefinition]:
-        payload = await self.redis.get(LISTS_KEY)
+        async with self._asking() as redis:
+            payload = await redis.get(LISTS_KEY)
         return [] if payload is None else self._lists.decode(payload)
 
     async def put_baselines(self, session: date, blob: bytes) -> None:
         """Replace the blob: sent in pieces, since one write of 36 MB holds up the event loop for 80 ms, then renamed."""
         key = baselines_key(session.isoformat())
         draft = f"{key}:draft"
-        with self._clock.busy():
-            await self.redis.delete(draft)
+        async with self._asking() as redis:
+            await redis.delete(draft)
             for start in range(0, len(blob), BLOB_PIECE_BYTES):
-                await self.redis.append(draft, blob[start : start + BLOB_PIECE_BYTES])
-            await self.redis.rename(draft, key)
+                await redis.append(draft, blob[start : start + BLOB_PIECE_BYTES])
+            await redis.rename(draft, key)
 
     async def get_baselines(self, session: date) -> bytes | None:
-        with self._clock.busy():
-            payload = await self.redis.get(baselines_key(session.isoformat()))
+        async with self._asking() as redis:
+            payload = await redis.get(baselines_key(session.isoformat()))
             assert payload is None or isinstance(payload, bytes)  # noqa: S101 decode_responses is off
             return payload
 
     async def baselines_bytes(self, session: date) -> int:
         """How long the blob of ``session`` is; 0 when there is none."""
-        with self._clock.busy():
-            return int(await self.redis.strlen(baselines_key(session.isoformat())))
+        async with self._asking() as redis:
+            return int(await redis.strlen(baselines_key(session.isoformat())))
 
     async def drop_baselines(self, sessions: Sequence[date]) -> None:
         """Forget the blobs of sessions that nobody reads any more."""
-        with self._clock.busy():
-            await self.redis.delete(*(baselines_key(session.isoformat()) for session in sessions))
+        async with self._asking() as redis:
+            await redis.delete(*(baselines_key(session.isoformat()) for session in sessions))

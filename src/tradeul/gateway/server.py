@@ -11,10 +11,10 @@ It computes no rows and reads no market data.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
@@ -44,7 +44,6 @@ MAX_FRAME_BYTES = 64 * 1024  # above it the socket is closed; above ClientSessio
 
 GOING_AWAY = close_frame(1001)
 
-Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 
@@ -130,7 +129,7 @@ class GatewayServer:
                 except SequenceGap as gap:
                     self._gaps += 1
                     log.info("sequence_gap", list=name, reason=str(gap))
-                    self._fan_out.take_frame(name, await _or_cancelled(self._bus.get_frame(name)), _seconds())
+                    self._fan_out.take_frame(name, await self._bus.get_frame(name), _seconds())
 
     async def _follow_lists(self) -> None:
         async for definitions in self._bus.subscribe(LISTS_CHANGED):
@@ -142,7 +141,7 @@ class GatewayServer:
 
     async def _look(self) -> None:
         while True:
-            self._take_lists(await _or_cancelled(self._bus.get_lists()))
+            self._take_lists(await self._bus.get_lists())
             await self._compare()
             self._fan_out.broadcast(text_frame(encode(self._status())), _seconds())
             await asyncio.sleep(LOOK_SECONDS)
@@ -171,7 +170,7 @@ class GatewayServer:
 
     async def _compare(self) -> None:
         for name in self._known():
-            self._fan_out.reconcile(name, await _or_cancelled(self._bus.get_frame(name)), _seconds())
+            self._fan_out.reconcile(name, await self._bus.get_frame(name), _seconds())
 
     def _known(self) -> set[str]:
         return {definition.name for definition in self._lists}
@@ -288,20 +287,6 @@ class GatewayServer:
         cleared = self._fan_out.roll_over(self._calendar.current_session(self._clock.now()), _seconds())
         await self._compare()
         return _json(HTTPStatus.OK, {"status": "ok", "reason": body.reason, "session": self._fan_out.session, "caches_cleared": cleared})
-
-
-async def _or_cancelled(answer: Coroutine[Any, Any, Answer]) -> Answer:
-    """The bus's answer, unless this task was cancelled meanwhile.
-
-    redis-py times its commands with `asyncio.wait_for`, which before Python 3.12
-    loses a cancellation that arrives as the command ends; the loop around it
-    would then never stop.
-    """
-    result = await answer
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-    return result
 
 
 def _seconds() -> float:

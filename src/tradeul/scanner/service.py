@@ -19,7 +19,7 @@ import structlog
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED, baselines_key, frame_key
+from tradeul.bus.topics import BASELINES_CHANGED
 from tradeul.clock import Clock
 from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
@@ -241,7 +241,7 @@ class ScannerService:
         self._lists = lists
         for name in removed:
             del self._sent[name]
-            await self._bus.redis.delete(frame_key(name))
+            await self._bus.drop_frame(name)
         for found in edited:
             self._sent[found.name] = self._first(found, await asyncio.to_thread(self._next_epoch), [])
             for members in self._members.values():
@@ -274,7 +274,7 @@ class ScannerService:
         with self._clock.busy():
             session = self._session
             assert session is not None  # noqa: S101 set by the first cycle
-            size = int(await self._bus.redis.strlen(baselines_key(session.isoformat())))
+            size = await self._bus.baselines_bytes(session)
             if size in (0, self._baselines_bytes):
                 return
             blob = await self._bus.get_baselines(session)
