@@ -348,8 +348,8 @@ def test_trades_are_unknown_when_the_source_never_tells_them():
 
 def test_bars_of_another_session_are_refused_whatever_the_clock_says():
     made = table()
-    made.apply(batch([second("AAA", -86_400, 70.0, 5), second("AAA", 57_600, 70.0, 5)], [minute("AAA", 86_400, 70.0, 5)]))
-    assert (value(made, "volume", 57_700), made.counts["other_session"]) == (0, 3)
+    made.apply(batch([second("AAA", -86_400, 70.0, 5), second("NEW", 57_600, 70.0, 5)], [minute("AAA", 86_400, 70.0, 5)]))
+    assert (value(made, "volume", 57_700), made.counts["other_session"], made.symbols) == (0, 3, ["AAA"])
 
 
 @pytest.mark.parametrize(

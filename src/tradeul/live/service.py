@@ -44,6 +44,12 @@ STALE_SECONDS, STALE_MINUTES_ONLY_SECONDS = 5.0, 75.0
 log = structlog.get_logger()
 
 
+def cancelled() -> bool:
+    """Whether this task was cancelled: on Python 3.11 a redis-py command can swallow that (its `asyncio.wait_for`; mended in 3.12)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class LiveService:
     def __init__(
         self,
@@ -114,7 +120,7 @@ class LiveService:
                 self._baselines_wanted.set()
 
     async def _load_baselines(self) -> None:
-        while True:
+        while not cancelled():
             await self._baselines_wanted.wait()
             self._baselines_wanted.clear()
             with self._clock.busy():
@@ -230,7 +236,7 @@ class LiveService:
 
     async def _tell(self) -> None:
         turn = 0
-        while True:
+        while not cancelled():
             self._roll_over()
             self._flush()
             if self._levels_of is not self._table and turn % BASELINES_LOOK_SECONDS == 0:

@@ -85,7 +85,7 @@ class TodayTable:
         capacity = len(self.columns["price"])
         if first + len(new) > capacity:
             self._grow(max(first + len(new), 2 * capacity))
-        self.index |= {symbol: first + place for place, symbol in enumerate(new)}
+        self.index.update({symbol: first + place for place, symbol in enumerate(new)})
         self.symbols += new
         if self.subscribed_s is not None and not self.seeded:
             self.columns["partial"][first : len(self.symbols)] = 1.0
@@ -116,10 +116,13 @@ class TodayTable:
         try:
             return [index[bar.symbol] for bar in bars]
         except KeyError:
+            # Only a bar that will be counted may bring its symbol in; the others' row is never used.
+            unknown = [bar for bar in bars if bar.symbol not in index]
+            good = stream_arrivals(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_), self.hours).symbol
             known = len(self.symbols)
-            self.add_symbols([bar.symbol for bar in bars])
+            self.add_symbols([unknown[place].symbol for place in good])
             self.counts["unknown_symbols"] += len(self.symbols) - known
-            return [self.index[bar.symbol] for bar in bars]
+            return [index.get(bar.symbol, -1) for bar in bars]
 
     # --- bars --------------------------------------------------------------------------------------------------------
 

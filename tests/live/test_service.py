@@ -1,0 +1,197 @@
+"""The shell on the stepped clock, with a real bus and a vendor that follows a script."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tradeul.analytics.baselines import COLUMNS, SLOTS, Baselines
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
+from tradeul.clock import SteppedClock
+from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
+from tradeul.live.service import LiveService
+from tradeul.market_calendar import nyse
+from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
+from tradeul.records.events import BaselinesChanged
+
+SESSION = date(2025, 2, 13)
+HOURS = nyse().hours(SESSION)
+PRE = int(HOURS.pre_open_at.timestamp())
+OPEN = int(HOURS.open_at.timestamp()) - PRE
+
+
+def at(t):
+    return datetime.fromtimestamp(PRE + t, UTC)
+
+
+class ScriptedVendor:
+    """REST and stream: bars of one share-count per symbol, one AM bar per minute, 2 s after its end."""
+
+    def __init__(self, clock, symbols=("AAA", "BBB")):
+        self.clock, self.symbols = clock, symbols
+        self.asked, self.refuse, self.cut = [], {}, None
+        self.shares = 100.0
+
+    def fail(self, what):
+        if self.refuse.get(what):
+            raise self.refuse[what].pop()
+
+    async def market_snapshot(self):
+        self.fail("snapshot")
+        now = self.clock.now().timestamp()
+        done = int(now - PRE) // 60
+        told = {"updated_ms": int(now * 1000), "minute_start_ms": (PRE + (done - 1) * 60) * 1000, "minute_volume": self.shares}
+        return [TickerSnapshot(s, accumulated_volume=done * self.shares, last_price=10.0, minute_close=10.0, **told) for s in self.symbols]
+
+    async def intraday_bars(self, symbol, minutes, start, end):
+        self.asked.append(symbol)
+        self.fail(symbol)
+        assert (minutes, start, end) == (1, SESSION, SESSION)
+        done = int(self.clock.now().timestamp() - PRE) // 60 + 1  # the running one too
+        return [IntradayBar(symbol, (PRE + m * 60) * 1000, 10, 10, 10, 10, self.shares, 10.0, 7) for m in range(done)]
+
+    async def batches(self):
+        resubscribed = False
+        while True:
+            now = int(self.clock.now().timestamp()) - PRE
+            await self.clock.sleep_until(at((now - 2) // 60 * 60 + 62))
+            now = int(self.clock.now().timestamp()) - PRE
+            if now < 62:
+                continue
+            if self.cut and self.cut[0] <= now < self.cut[1]:
+                resubscribed = True
+                continue
+            ms = (PRE + now - 62) * 1000
+            bars = [StreamBar(s, ms, ms + 60_000, 10, 10, 10, 10, self.shares, 10.0, self.shares / 7) for s in self.symbols]
+            yield StreamBatch(int(self.clock.now().timestamp() * 1000), [], bars, resubscribed=resubscribed)
+            resubscribed = False
+
+
+@asynccontextmanager
+async def living(tmp_path, start, vendor_of=ScriptedVendor):
+    clock = SteppedClock(start)
+    server = EmbeddedServer(tmp_path, clock)
+    await server.start()
+    bus, vendor = Bus(server.url, clock), vendor_of(clock)
+    service = LiveService(vendor, vendor, bus, clock, nyse(), "SIMULATED")
+    running = asyncio.create_task(service.run())
+    try:
+        yield clock, bus, vendor, service, running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bus.close()
+        await server.stop()
+
+
+def row(service, symbol="AAA"):
+    frame = service.frame()
+    return {name: float(column[frame.symbols.index(symbol)]) for name, column in frame.columns.items()}
+
+
+async def test_a_start_inside_the_session_ends_equal_to_the_vendors_volume(tmp_path):
+    async with living(tmp_path, at(OPEN - 80)) as (clock, _, vendor, service, _):
+        await clock.advance_to(at(OPEN - 78))
+        assert vendor.asked == ["AAA", "BBB"] and row(service)["partial"] == 1
+        await clock.advance_to(at(OPEN - 50))
+        got = row(service)
+        assert (got["partial"], got["volume"], got["trades"]) == (0, 100 * 329, 7 * 329)
+        await clock.advance_to(at(OPEN + 123))
+        got = row(service)
+        assert (got["volume"], got["pm_volume"], got["vol_1m"]) == (100 * 332, 100 * 330, 100)
+
+
+async def test_a_start_before_the_session_asks_nothing(tmp_path):
+    async with living(tmp_path, at(-100)) as (clock, _, vendor, service, _):
+        await clock.advance_to(at(200))
+        assert vendor.asked == [] and row(service)["volume"] == 300 and row(service)["vol_30m"] == 300
+
+
+async def test_what_a_lost_connection_missed_is_asked_for(tmp_path):
+    async with living(tmp_path, at(-100)) as (clock, _, vendor, service, _):
+        vendor.cut = (200, 500)
+        await clock.advance_to(at(490))
+        assert row(service)["volume"] == 300
+        await clock.advance_to(at(560))
+        assert sorted(vendor.asked) == ["AAA", "BBB"] and row(service)["volume"] == 900
+        await clock.advance_to(at(700))
+        assert (row(service)["partial"], row(service)["volume"], row(service)["vol_5m"]) == (0, 1100, 500)
+
+
+async def test_what_could_not_be_had_is_asked_again(tmp_path):
+    async with living(tmp_path, at(OPEN - 80)) as (clock, _, vendor, service, _):
+        vendor.refuse = {"snapshot": [VendorUnavailable("503")], "BBB": [VendorUnavailable("503")]}
+        await clock.advance_to(at(OPEN - 40))
+        assert row(service, "BBB")["partial"] == 0 and row(service, "BBB")["volume"] == 100 * 329
+
+
+async def test_without_entitlement_live_goes_on_and_rows_stay_partial(tmp_path):
+    async with living(tmp_path, at(OPEN - 80)) as (clock, _, vendor, service, running):
+        vendor.refuse = {"AAA": [NotEntitled("403")], "BBB": [NotEntitled("403")]}
+        await clock.advance_to(at(OPEN - 65))
+        assert row(service)["partial"] == 1 and not running.done()
+
+
+async def test_a_wrong_key_ends_the_run(tmp_path):
+    async with living(tmp_path, at(OPEN - 80)) as (clock, _, vendor, _, running):
+        vendor.refuse = {"snapshot": [Unauthorized("401")]}
+        await clock.advance_to(at(OPEN - 78))
+        with pytest.raises(ExceptionGroup) as failed:
+            await running
+        assert failed.group_contains(Unauthorized)
+
+
+async def test_live_rolls_over_by_itself(tmp_path):
+    async with living(tmp_path, at(57_600 - 30)) as (clock, _, vendor, service, _):
+        await clock.advance_to(at(57_600 + 30))
+        assert row(service)["volume"] == 100 * 960
+        # The next session's 03:00: jump there, as after a night's sleep.
+        vendor.cut = (57_600 + 60, 10**9)
+        clock._now = nyse().hours(nyse().next(SESSION)).new_day_at + timedelta(seconds=1)
+        frame = service.frame()
+        assert frame.session == nyse().next(SESSION) and len(frame.symbols) == 0
+
+
+async def test_the_universe_and_its_levels_come_with_the_baselines(tmp_path):
+    async with living(tmp_path, at(-100)) as (clock, bus, _, service, _):
+        await clock.advance_to(at(-90))
+        assert len(service.frame().symbols) == 0
+        table = pl.DataFrame({"symbol": ["AAA", "ZZZ"], "atr": [1.0, None]}).with_columns(
+            **{name: pl.lit(None, dtype) for name, dtype in COLUMNS.items() if name not in ("symbol", "atr")}
+        )
+        blob = Baselines(SESSION, True, 20, table.select(*COLUMNS), *np.zeros((3, 2, SLOTS))).to_arrow()
+        await bus.put_baselines(SESSION, blob)
+        await bus.publish(BASELINES_CHANGED, BaselinesChanged(SESSION))
+        await clock.advance_to(at(-50))
+        assert list(service.frame().symbols) == ["AAA", "ZZZ"]
+        assert service.table.columns["atr"][:2] == pytest.approx([1.0, np.nan], nan_ok=True)
+
+
+async def test_the_feed_is_told_every_second_and_its_silence_is_stale(tmp_path):
+    async with living(tmp_path, at(-3)) as (clock, bus, vendor, service, _):
+        told = asyncio.Queue()
+
+        async def listen():
+            async for status in bus.subscribe(FEED_STATUS):
+                told.put_nowait(status)
+
+        listening = asyncio.create_task(listen())
+        async with asyncio.timeout(5):
+            while await bus.redis.execute_command("PUBSUB", "NUMSUB", "feed:status") != [b"feed:status", 1]:
+                await asyncio.sleep(0.01)
+        vendor.cut = (190, 10**9)
+        await clock.advance_to(at(130))
+        async with asyncio.timeout(5):
+            for _ in range(130):
+                await told.get()
+        status = service.status()
+        assert (status.phase, status.mode, status.messages, status.symbols) == ("PRE_MARKET", "SIMULATED", 4, 2)
+        assert (status.feed_age_ms, status.feed_lag_p99_ms, status.stale) == (10_000, 2_000, False)
+        await clock.advance_to(at(270))
+        assert service.status().stale
+        listening.cancel()
