@@ -134,7 +134,7 @@ def _intraday(market: Market, number: int, width: int, span: tuple[int, int], ad
     for session, minutes in zip(sessions, market.minutes_of(number, sessions, now), strict=True):
         start_ms = int(market.hours(session).pre_open_at.timestamp() * 1000)
         bars = minutes
-        if width % 60 and market.source.counts_trades:
+        if width % 60:
             starts_ms = start_ms + minutes.start.astype(np.int64) * 1000
             near = (starts_ms + 60_000 > span[0]) & (starts_ms <= span[1])
             bars = market.source.seconds(session, minutes.take(near))

@@ -10,12 +10,14 @@ import io
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from html import escape
 
 import msgspec
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from tradeul.market_calendar import at
 from tradeul.simulator.bars import Bars
@@ -24,7 +26,8 @@ from tradeul.simulator.market import Market
 BUCKET = "flatfiles"
 FOLDER = "us_stocks_sip/minute_aggs_v1"
 READY = time(11, 0)
-KEPT_FILES = 2  # some 30 MB each at 12,400 tickers; a client asks HEAD, then GET
+KEPT_FILES = 2  # some 40 MB each at 12,400 tickers; a client asks HEAD, then GET
+SLICE_ROWS = 200_000
 _KEY = re.compile(rf"{FOLDER}/(\d{{4}})/(\d{{2}})/(\d{{4}}-\d{{2}}-\d{{2}})\.csv\.gz")
 
 
@@ -65,21 +68,35 @@ class FlatFiles:
         # Not through the market's cache: history is asked for once, today's table is needed all the time.
         bars = self._market.source.minutes(session)
         start_s = int(self._market.hours(session).pre_open_at.timestamp())
+        names = pl.Series("ticker", [issue.symbol for issue in self._market.source.issues])
+
+        def slices(*_: object) -> Iterator[pl.DataFrame]:
+            for first in range(0, len(bars), SLICE_ROWS):
+                yield _frame(bars.take(slice(first, first + SLICE_ROWS)), names, start_s)
+
+        # Streamed, because the whole table as text and as columns would take ten times its size.
         out = io.BytesIO()
-        self._frame(bars, start_s).write_csv(out, compression="gzip", compression_level=1)
+        schema = _frame(bars.take(slice(0, 0)), names, start_s).schema
+        rows = register_io_source(slices, schema=schema, is_pure=True)
+        rows.sink_csv(out, compression="gzip", compression_level=1, maintain_order=True)
         return out.getvalue()
 
-    def _frame(self, bars: Bars, start_s: int) -> pl.DataFrame:
-        names = pl.Series("ticker", [issue.symbol for issue in self._market.source.issues])
-        frame = pl.DataFrame({"number": bars.issue, "volume": bars.volume})
-        prices = {name: bars.dollars(name) for name in ("open", "close", "high", "low")}
-        frame = frame.with_columns(names.cast(pl.Categorical)[frame["number"]].alias("ticker")).drop("number")
-        frame = frame.with_columns(**{name: pl.Series(values) for name, values in prices.items()})
-        start = pl.Series("window_start", (start_s + bars.start.astype(np.int64)) * 1_000_000_000)
-        # A recording does not count trades; the column is the vendor's, so it stays, empty.
-        trades = pl.Series("transactions", bars.trades) if bars.trades is not None else pl.lit(None, pl.Int64).alias("transactions")
-        frame = frame.with_columns(start, trades)
-        return frame.select("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
+
+def _frame(bars: Bars, names: pl.Series, start_s: int) -> pl.DataFrame:
+    # A recording does not count trades; the column is the vendor's, so it stays, empty.
+    trades = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(bars)) if bars.trades is None else bars.trades
+    return pl.DataFrame(
+        {
+            "ticker": names.gather(bars.issue),
+            "volume": bars.volume,
+            "open": bars.dollars("open"),
+            "close": bars.dollars("close"),
+            "high": bars.dollars("high"),
+            "low": bars.dollars("low"),
+            "window_start": (start_s + bars.start.astype(np.int64)) * 1_000_000_000,
+            "transactions": trades,
+        }
+    )
 
 
 def key_of(session: date) -> str:

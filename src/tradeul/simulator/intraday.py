@@ -160,8 +160,9 @@ def _places(
             first, last = np.searchsorted(parent, [item.parent, item.parent + 1])
             inside = (cell[first:last] >= item.first) & (cell[first:last] < item.last)
             if not (keep[first:last] & ~inside).any():
-                # Something must carry the parent's volume: the cell before the pause.
-                inside[0], cell[first] = False, max(item.first - 1, 0)
+                # Something must carry the parent's volume: the cell before the pause, or the one after it.
+                after = min(item.last, int(curves[parents.curve[item.parent], -1]))
+                inside[0], cell[first] = False, item.first - 1 if item.first else after
             keep[first:last] &= ~inside
         parent, cell, count, drawn = parent[keep], cell[keep], count[keep], drawn[keep]
     return parent, cell, count, drawn

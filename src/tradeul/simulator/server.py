@@ -37,6 +37,7 @@ from tradeul.simulator.wire_out import Answer, BadRequest, NotFound, envelope, g
 
 WRONG_KEY = "wrong-key"  # refused even when any key will do, so that this can be tried
 COMPRESSED_FROM = 1_000  # bytes
+PIECE_BYTES = 1 << 20
 SHUTDOWN_SECONDS = 0.3
 SNAPSHOT_PATH = "/v2/snapshot/locale/us/markets/stocks/tickers"
 RANGE_PATH = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
@@ -150,6 +151,15 @@ class SimulatorServer:
             await self._runner.cleanup()
             self._runner = None
 
+    @property
+    def connections(self) -> int:
+        """Authenticated connections to the stream."""
+        return self._stream.connections
+
+    async def subscribed(self, channels: int) -> None:
+        """Wait until a connection has so many subscriptions: what is told from then on reaches it."""
+        await self._stream.subscribed(channels)
+
     def _source(self) -> Source:
         config = self._config
         if config.recording is not None:
@@ -205,7 +215,7 @@ class SimulatorServer:
             return web.Response(status=404, body=no_such_key(key), content_type="application/xml")
         with self._clock.busy():
             stored = await asyncio.to_thread(files.file, session)
-        headers = {
+        headers: dict[str, str] = {
             hdrs.ETAG: f'"{stored.etag}"',
             hdrs.LAST_MODIFIED: format_datetime(stored.modified_at, usegmt=True),
             hdrs.ACCEPT_RANGES: "bytes",
@@ -222,10 +232,22 @@ class SimulatorServer:
                 return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{len(data)}"})
             headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{last - 1}/{len(data)}"
             data, status = data[first:last], 206
-        return web.Response(status=status, body=data, content_type="application/gzip", headers=headers)
+        return await _sent(request, data, status, headers)
 
     async def _health(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
         return web.Response(body=orjson.dumps({"status": "ok", "simulated": True}), content_type="application/json")
+
+
+async def _sent(request: web.Request, data: memoryview, status: int, headers: Mapping[str, str]) -> web.StreamResponse:
+    """In pieces: written at once, a file would be held a second time by the transport."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_type, response.content_length = "application/gzip", len(data)
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        for first in range(0, len(data), PIECE_BYTES):
+            await response.write(data[first : first + PIECE_BYTES])
+    await response.write_eof()
+    return response
 
 
 def _answer(market: Market, answering: Answering, asked: Asked, packed: bool) -> Answer:

@@ -47,6 +47,10 @@ class Connection:
     def kinds(self) -> set[str]:
         return self.everything | {kind for kind, numbers in self.chosen.items() if numbers}
 
+    @property
+    def channels(self) -> int:
+        return len(self.everything) + sum(map(len, self.chosen.values()))
+
     def put(self, frame: bytes) -> bool:
         """False: the queue is full, nothing was added."""
         if self._bytes + len(frame) > QUEUE_BYTES:
@@ -100,6 +104,14 @@ class StreamServer:
             if self._connections.get(connection.key) is connection:
                 del self._connections[connection.key]
         return socket
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def subscribed(self, channels: int) -> None:
+        while not any(connection.channels >= channels for connection in self._connections.values()):
+            await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         for connection in list(self._connections.values()):
@@ -199,8 +211,8 @@ class StreamServer:
                     await self._dismiss(connection, "slow_consumer", "The connection does not keep up and was closed.")
                 elif frames[connection] and isinstance(self._clock, SteppedClock):
                     await self._await_taken(connection)
-        if second % 60 == PREPARE_AT and "A" in kinds:
-            await asyncio.to_thread(self._feed.prepare, session, second // 60 * 60 + 60)
+            if second % 60 == PREPARE_AT and "A" in kinds:
+                await asyncio.to_thread(self._feed.prepare, session, second // 60 * 60 + 60)
 
     async def _await_taken(self, connection: Connection) -> None:
         try:
