@@ -171,10 +171,11 @@ def slots_of_file(file: FlatFile, pre_open_ms: int, slots: int) -> tuple[pl.Data
     pairs = bars.select(pl.col("symbol").unique())
     # The codes are polars' own: small integers, but not from 0 on for this file.
     names = pairs.select(pl.col("symbol").to_physical().cast(pl.Int64).alias("code"), pl.col("symbol").cast(pl.String))
-    codes = bars["symbol"].to_physical().cast(pl.Int64).to_numpy()
-    start_ms, volume, trades = (bars[name].to_numpy() for name in ("start_ms", "volume", "trades"))
+    bars = bars.with_columns(pl.col("symbol").to_physical().cast(pl.Int64))
+    codes, start_ms, volume, trades = (bars[name].to_numpy() for name in bars.columns)
     del bars  # the memory of 1.7 million rows, before more is taken
     sums = sum_slots(codes, start_ms, volume, trades, pre_open_ms, slots)
+    del codes, start_ms, volume, trades
     values = pl.DataFrame({"code": sums.codes, "slot": sums.slots, "volume": sums.volume, "trades": sums.trades})
     named = values.join(names, on="code", how="left", maintain_order="left")
     return named.with_columns(pl.lit(None).alias("vwap")).select(*SCHEMA).cast(SCHEMA), sums.outside  # type: ignore[arg-type]
