@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tradeul.live.frames import market_frame
-from tradeul.live.recovery import candidates, seed_from_snapshot
+from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
@@ -117,7 +117,7 @@ def test_stream_and_rest_merge_without_doubles_and_without_a_hole(seed, start):
         send(whole, bars, stream, begin, end)
         send(started, bars, stream, begin, end)
         if begin == start:
-            missing = seed_from_snapshot(started, [snapshot_of(symbol, bars, start) for symbol in symbols])
+            missing = seed_from_snapshot(started, read_snapshot([snapshot_of(symbol, bars, start) for symbol in symbols], HOURS))
         elif begin == start + 1:
             fill(started, missing, rest, start + 9)
     t = start + 100
@@ -130,7 +130,7 @@ def test_stream_and_rest_merge_without_doubles_and_without_a_hole(seed, start):
 def started_at(t, *snapshots):
     table = TodayTable(HOURS, 8)
     table.begin_live(t)
-    return table, seed_from_snapshot(table, snapshots)
+    return table, seed_from_snapshot(table, read_snapshot(snapshots, HOURS))
 
 
 def now(t):
@@ -218,7 +218,7 @@ def test_after_a_reconnect_only_rows_that_miss_shares_are_asked_and_end_whole():
     send(table, bars, stream, 0, 400)
     table.reconnected(650)  # 250 s lost, in which BBB was silent
     send(table, bars, stream, 650, 655)
-    missing = seed_from_snapshot(table, [snapshot_of(symbol, bars, 655) for symbol in symbols])
+    missing = seed_from_snapshot(table, read_snapshot([snapshot_of(symbol, bars, 655) for symbol in symbols], HOURS))
     assert missing == ["AAA"] and [value(table, "partial", 656, s) for s in symbols] == [1, 0]
     fill(table, missing, rest, 656)
     send(table, bars, stream, 655, 1000)

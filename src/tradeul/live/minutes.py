@@ -35,6 +35,9 @@ class MinuteStore:
         self.closed = np.zeros(FIRST_ROWS, np.bool_)  # by an AM bar; before it the row is the sum of its seconds
         self.high[0], self.low[0] = -np.inf, np.inf
 
+    def touch(self, minutes: int) -> None:
+        self._index[:minutes].fill(0)
+
     def grow(self, capacity: int) -> None:
         index = np.zeros((MINUTES, capacity), np.int32)
         index[:, : self._index.shape[1]] = self._index

@@ -8,6 +8,7 @@ whatever was counted for its start; so the two sources merge in any order.
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from tradeul.analytics.windows import ROW_SECONDS
@@ -26,23 +27,36 @@ NUMBERS = (
 )
 
 
-def seed_from_snapshot(table: TodayTable, snapshots: Sequence[TickerSnapshot]) -> list[str]:
-    """Take what the snapshot knows; return the symbols whose minutes are missing here, in the order to ask for them.
+class Told(msgspec.Struct, frozen=True):
+    """A snapshot's rows of this session as columns; NaN where the vendor said nothing."""
+
+    symbols: list[str]
+    columns: dict[str, FloatArray]
+    refused: int  # rows of another session
+
+
+def read_snapshot(snapshots: Sequence[TickerSnapshot], hours: SessionHours) -> Told:
+    """Turn rows into columns: some 40 ms at 12,400 rows, so not in the event loop.
 
     Rows whose times lie outside the session are refused, whatever else they
     say: until 03:30 the vendor still shows the session before.
     """
-    first_ms = table.pre_open_s * 1000
-    ours = [row for row in snapshots if is_of_session(row, table.hours)]
-    table.counts["snapshots_refused"] += len(snapshots) - len(ours)
-    table.add_symbols([row.symbol for row in ours])
+    first_ms = hours.pre_open_at.timestamp() * 1000
+    ours = [row for row in snapshots if is_of_session(row, first_ms)]
+    fields = zip(*map(msgspec.structs.astuple, ours), strict=True) if ours else [()] * len(TickerSnapshot.__struct_fields__)
+    told = dict(zip(TickerSnapshot.__struct_fields__, fields, strict=True))
+    columns = {name: np.array(told[name], np.float64) for name in NUMBERS}
+    return Told([row.symbol for row in ours], columns, len(snapshots) - len(ours))
+
+
+def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
+    """Take what the snapshot knows; return the symbols whose minutes are missing here, in the order to ask for them."""
+    table.counts["snapshots_refused"] += told.refused
+    table.add_symbols(told.symbols)
     table.seeded = True
-    c = table.columns
+    c, say, first_ms = table.columns, told.columns, table.pre_open_s * 1000
     c["partial"][:], c["filled"][:] = 0.0, 0.0
-    if not ours:
-        return []
-    who = np.array([table.index[row.symbol] for row in ours], np.int64)
-    say = {name: np.array([getattr(row, name) for row in ours], np.float64) for name in NUMBERS}
+    who = np.array([table.index[symbol] for symbol in told.symbols], np.int64)
     minute_end = (say["minute_start_ms"] - first_ms) / 1000 + 60
     c["snap_volume"][who] = say["accumulated_volume"]
     c["snap_vwap"][who] = np.where(say["day_vwap"] > 0, say["day_vwap"], say["minute_vwap"])
@@ -58,12 +72,11 @@ def seed_from_snapshot(table: TodayTable, snapshots: Sequence[TickerSnapshot]) -
     c["partial"][who[missing]] = 1.0
     dollars = np.nan_to_num(say["accumulated_volume"] * c["snap_price"][who])
     order = np.argsort(-dollars, kind="stable")
-    return [ours[place].symbol for place in order if missing[place]]
+    return [told.symbols[place] for place in order if missing[place]]
 
 
-def is_of_session(row: TickerSnapshot, hours: SessionHours) -> bool:
-    """The row tells when it is from, and every time that it tells lies between this session's 04:00 and the next clearing."""
-    first_ms = hours.pre_open_at.timestamp() * 1000
+def is_of_session(row: TickerSnapshot, first_ms: float) -> bool:
+    """The row tells when it is from, and each such time lies between this session's 04:00 (``first_ms``) and the next clearing."""
     told = [instant for instant in (row.minute_start_ms, row.last_ms, row.updated_ms) if instant]
     return bool(told) and all(first_ms <= instant < first_ms + UNTIL_CLEARED_MS for instant in told)
 

@@ -23,7 +23,7 @@ from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.frames import market_frame
-from tradeul.live.recovery import candidates, seed_from_snapshot
+from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
@@ -86,6 +86,9 @@ class LiveService:
         return market_frame(self._table, as_of or self._market_time())
 
     async def run(self) -> None:
+        if self._recovery_wanted.is_set():
+            with self._clock.busy():
+                await asyncio.to_thread(self._table.touch, self._since_pre_open())
         async with asyncio.TaskGroup() as group:
             for duty in (self._hear, self._recover, self._watch_baselines, self._load_baselines, self._tell):
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
@@ -194,8 +197,9 @@ class LiveService:
         """Return the symbols whose minutes could not be had."""
         with self._clock.busy():
             snapshots = await self._market.market_snapshot()
+            told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
             self._flush()
-            missing = seed_from_snapshot(table, snapshots)
+            missing = seed_from_snapshot(table, told)
         urgent = candidates(table, missing)
         log.info("live_recovery_started", symbols=len(missing), candidates=urgent, **table.counts)
         late = await self._fill(table, missing[:urgent], CANDIDATE_REQUESTS)

@@ -40,6 +40,10 @@ class Windows:
         self._counts = np.zeros((2, capacity), np.int32)  # marks in the rows after _expired
         self._expired = -WINDOW_ROWS
 
+    def touch(self) -> None:
+        for ring in (self._price, self._price_end, self._volume, self._dollars, self._trades):
+            ring.fill(0)
+
     def grow(self, capacity: int) -> None:
         """More symbols: every ring is copied, which stops the loop for some 50 ms; so begin with room."""
         for name in ("_price", "_price_end", "_volume", "_dollars", "_trades", "_marks", "_counts"):
