@@ -185,7 +185,7 @@ async def test_an_idle_connection_does_not_hold_up_the_end(stand):
     reader, writer = await asyncio.open_connection("127.0.0.1", stand.api.port)
     writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"ok")
-    running = next(task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "ApiServer.run")
+    running = next(task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "HttpService.run")
     running.cancel()
     await asyncio.wait([running], timeout=5)
     assert running.done()

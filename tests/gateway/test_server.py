@@ -346,3 +346,11 @@ async def test_the_end_is_said_to_readers_and_does_not_wait_for_who_does_not_rea
         await asyncio.wait([running], timeout=5)
         assert running.done()
     stuck.close()
+
+
+async def test_metrics_count_who_looks(stand):
+    async with stand.browser(), stand.client.get(f"http://127.0.0.1:{stand.gateway.port}/metrics") as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        text = await response.text()
+    assert "\ntradeul_gateway_connections 1.0\n" in text
+    assert "\nprocess_resident_memory_bytes " in text

@@ -28,7 +28,10 @@ from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply,
 from tradeul.gateway.fan_out import FanOut, Viewer
 from tradeul.gateway.frames import close_frame, text_frame
 from tradeul.market_calendar import Calendar
+from tradeul.ops.http_service import JSON, PROBLEM_JSON, problem_body
+from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process_metrics
 from tradeul.ops.origins import refusal, require_loopback
+from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.events import FeedStatus
 from tradeul.records.lists import ListDefinition
 from tradeul.records.messages import Connected, ListHead, Status, encode
@@ -55,7 +58,15 @@ class ClearCache(msgspec.Struct, frozen=True):
 
 class GatewayServer:
     def __init__(
-        self, bus: Bus, clock: Clock, calendar: Calendar, mode: str, host: str, port: int, allowed_origins: Collection[str] = ()
+        self,
+        bus: Bus,
+        clock: Clock,
+        calendar: Calendar,
+        mode: str,
+        host: str,
+        port: int,
+        allowed_origins: Collection[str] = (),
+        watchdog: LoopWatchdog | None = None,
     ) -> None:
         """``allowed_origins`` is looked at on every call: the page's address may be added once its port is known.
 
@@ -69,6 +80,7 @@ class GatewayServer:
         self._mode = mode
         self._host = host
         self._allowed_origins = allowed_origins
+        self._watchdog = watchdog
         self.port = port
         self.started = asyncio.Event()
         self._fan_out = FanOut(calendar.current_session(clock.now()))
@@ -243,6 +255,7 @@ class GatewayServer:
                 web.get("/ws/scanner", self._socket),
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
+                web.get("/metrics", self._metrics),
                 web.post("/api/clear-cache", self._clear_cache),
             ]
         )
@@ -279,6 +292,16 @@ class GatewayServer:
             return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The scanner has not published its lists yet.")
         return _json(HTTPStatus.OK, {"status": "ready"})
 
+    async def _metrics(self, _: web.Request) -> web.Response:
+        shown = [
+            *process_metrics(self._watchdog),
+            gauge("tradeul_gateway_connections", "Open sockets.", len(self._viewers)),
+            counter("tradeul_gateway_sequence_gaps", "Deltas that did not follow what was held.", self._gaps),
+            counter("tradeul_gateway_refused_frames", "Frames of an older session.", self._fan_out.refused),
+            counter("tradeul_gateway_cut_off", "Readers that were too slow for too long.", self._cut_off),
+        ]
+        return web.Response(body=exposition(shown), headers={"Content-Type": TEXT_FORMAT})
+
     async def _clear_cache(self, request: web.Request) -> web.Response:
         try:
             body = msgspec.json.decode(await request.read(), type=ClearCache)
@@ -294,11 +317,9 @@ def _seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _json(status: HTTPStatus, body: object, content_type: str = "application/json") -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type=content_type)
+def _json(status: HTTPStatus, body: object) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=JSON)
 
 
 def _problem(status: HTTPStatus, detail: str) -> web.Response:
-    return _json(
-        status, {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}, "application/problem+json"
-    )
+    return web.Response(status=status, body=problem_body(status, detail), content_type=PROBLEM_JSON)

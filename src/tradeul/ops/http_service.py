@@ -1,0 +1,235 @@
+"""What our HTTP services do alike: one FastAPI application on one port, inside the program's own loop.
+
+    listener -> Host and Origin -> route -> JSON of a record, or application/problem+json
+
+The socket is opened here, because uvicorn would end the process on a taken
+port; its signal handling is off, because services end in the program's order.
+Answers are `msgspec` records; OpenAPI describes them from the same types. It
+serves this machine only, and knows no route but `/docs` and `/metrics`.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import msgspec
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import Metric
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from tradeul import __version__
+from tradeul.errors import StartError
+from tradeul.ops.metrics import TEXT_FORMAT, exposition, process_metrics
+from tradeul.ops.origins import refusal, require_loopback
+from tradeul.ops.watchdog import LoopWatchdog
+
+DRAIN_SECONDS = 1
+BACKLOG = 128
+JSON, PROBLEM_JSON = "application/json", "application/problem+json"
+REFERENCE = "#/components/schemas/{name}"
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
+log = structlog.get_logger()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457. ``detail`` is a sentence for people: what was wrong, with which input, what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class HttpService:
+    """``name`` for the log, ``setting`` for who must change the port. Subclasses add routes and metrics."""
+
+    def __init__(
+        self, name: str, host: str, port: int, setting: str, records: Iterable[type], watchdog: LoopWatchdog | None = None
+    ) -> None:
+        """``records``: the types that answers and bodies are described by.
+
+        Raises:
+            SettingsError: ``host`` is not this machine.
+        """
+        require_loopback(host)
+        self._name = name
+        self._host = host
+        self._setting = setting
+        self._records = (Problem, *records)
+        self._watchdog = watchdog
+        self.port = port
+        self.started = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            StartError: the port is taken.
+        """
+        with self._open() as listener:
+            self.port = listener.getsockname()[1]
+            config = uvicorn.Config(
+                self.application(), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=DRAIN_SECONDS
+            )
+            server = _Server(config, self.started)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            log.info(f"{self._name}_started", host=self._host, port=self.port)
+            try:
+                await asyncio.shield(serving)
+            finally:
+                self.started.clear()
+                server.should_exit = True
+                await serving
+
+    def routes(self, app: FastAPI) -> None:
+        """Add what this service answers."""
+        raise NotImplementedError
+
+    async def metrics(self) -> Iterable[Metric]:
+        """What `/metrics` shows beside the process's own."""
+        return ()
+
+    @contextmanager
+    def _open(self) -> Iterator[socket.socket]:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((self._host, self.port))
+                listener.listen(BACKLOG)
+            except OSError as error:
+                raise StartError(
+                    f"Port {self.port} on {self._host} cannot be opened ({error.strerror}): stop what uses it, or set {self._setting}."
+                ) from error
+            yield listener
+
+    def application(self) -> FastAPI:
+        app = FastAPI(title=f"Tradeul {self._name}", version=__version__, docs_url=None, redoc_url=None)
+        for kind, handler in _HANDLERS.items():
+            app.add_exception_handler(kind, handler)
+        app.get("/docs", include_in_schema=False)(lambda: _documentation(app))
+        app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
+        self.routes(app)
+        app.middleware("http")(_refuse_foreign)  # the last one added is asked first
+        _describe(app, self._records)
+        return app
+
+    async def _metrics(self) -> Response:
+        return Response(exposition([*process_metrics(self._watchdog), *await self.metrics()]), media_type=TEXT_FORMAT)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the program ends its services in its own order."""
+
+    def __init__(self, config: uvicorn.Config, opened: asyncio.Event) -> None:
+        super().__init__(config)
+        self._opened = opened
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._opened.set()
+
+
+# ---- answers
+
+
+def json_answer(body: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), int(status), {"Cache-Control": "no-store", **(headers or {})}, JSON)
+
+
+def problem_body(status: HTTPStatus, detail: str) -> bytes:
+    return msgspec.json.encode(Problem("about:blank", status.phrase, int(status), detail))
+
+
+def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(problem_body(status, detail), int(status), headers, PROBLEM_JSON)
+
+
+async def _refuse_foreign(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    reason = refusal(request.headers.get("host"), request.headers.get("origin"))
+    return await call_next(request) if reason is None else _problem(HTTPStatus.FORBIDDEN, reason)
+
+
+async def _on_http_error(_: Request, error: Any) -> Response:
+    return _problem(HTTPStatus(error.status_code), str(error.detail), error.headers)
+
+
+async def _on_bad_request(_: Request, error: Any) -> Response:
+    first = error.errors()[0]
+    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{first['loc'][-1]}={first.get('input')!r}: {first['msg']}.")
+
+
+async def _on_bus_error(_: Request, error: Any) -> Response:
+    log.warning("bus_unavailable", error=str(error))
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bus does not answer: try again in a few seconds.")
+
+
+async def _on_failure(request: Request, error: Any) -> Response:
+    log.error("request_failed", path=request.url.path, exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is our fault; the log says more.")
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
+    HTTPException: _on_http_error,
+    RequestValidationError: _on_bad_request,
+    RedisError: _on_bus_error,
+    Exception: _on_failure,
+}
+
+
+# ---- their description
+
+
+def answers(record: type | None = None, *problems: HTTPStatus, text: str | None = None, ok: HTTPStatus = HTTPStatus.OK) -> Responses:
+    """OpenAPI's ``responses`` of a route: the record as JSON, or ``text`` of that type, and what may go wrong."""
+    content: dict[str, Any] = {}
+    if record is not None:
+        content[JSON] = {"schema": _reference(record)}
+    if text is not None:
+        content[text] = {"schema": {"type": "string"}}
+    problem = {PROBLEM_JSON: {"schema": _reference(Problem)}}
+    refused: Responses = {int(each): {"description": each.phrase, "content": problem} for each in problems}
+    return {int(ok): {"description": ok.phrase, "content": content}, **refused}
+
+
+def body_of(record: type) -> dict[str, Any]:
+    """OpenAPI's description of a JSON body that may be left out."""
+    return {"requestBody": {"required": False, "content": {JSON: {"schema": _reference(record)}}}}
+
+
+def _reference(record: type) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(name=record.__name__)}
+
+
+def _describe(app: FastAPI, records: Iterable[type]) -> None:
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = plain()
+        _, components = msgspec.json.schema_components(records, ref_template=REFERENCE)
+        description.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _documentation(app: FastAPI) -> Response:
+    """The description as a plain table: the usual viewers come from other hosts."""
+    paths = app.openapi()["paths"]
+    calls = [(method.upper(), path, call["summary"]) for path, methods in paths.items() for method, call in methods.items()]
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in call)}</tr>" for call in calls)
+    text = f'<!doctype html><title>Tradeul: HTTP</title><table>{lines}</table><p><a href="/openapi.json">openapi.json</a>'
+    return Response(text, media_type="text/html")
