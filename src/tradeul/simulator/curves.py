@@ -10,6 +10,8 @@ from tradeul.simulator.intraday import inverse_curve
 
 PRE_MINUTES, REGULAR_MINUTES, EARLY_MINUTES, POST_MINUTES = 330, 390, 210, 240
 PRE_SHAPES = 3
+LATE_STARTS = (40, 110, 190, 275)  # minutes after 09:30
+REGULAR_SHAPES = 1 + len(LATE_STARTS)
 
 
 def _pre(shape: int) -> Floats:
@@ -40,10 +42,20 @@ def _post() -> Floats:
     return 0.12 + 1.6 * np.exp(-minute / 12.0) + 0.5 * np.exp(-minute / 60.0)
 
 
-# Order: the shapes of the pre-market, regular hours, an early close's, the post-market.
-MINUTE_CURVES: NDArray[np.int16] = np.stack(
-    [*(inverse_curve(_pre(shape)) for shape in range(PRE_SHAPES)), *map(inverse_curve, (_regular(390), _regular(210), _post()))]
-)
+def _late(minutes: int, starts: int) -> Floats:
+    """Quiet until news at minute ``starts``, then busy, fading over an hour."""
+    minute = np.arange(minutes, dtype=np.float64)
+    curve = 0.12 * _regular(minutes) + (minute >= starts) * (0.5 + 4.0 * np.exp(-(minute - starts) / 40.0))
+    return np.asarray(curve, np.float64)
+
+
+_CURVES = [
+    *(_pre(shape) for shape in range(PRE_SHAPES)),
+    *(_regular(REGULAR_MINUTES), *(_late(REGULAR_MINUTES, starts) for starts in LATE_STARTS)),
+    *(_regular(EARLY_MINUTES), *(_late(EARLY_MINUTES, starts // 2) for starts in LATE_STARTS)),
+    _post(),
+]
+MINUTE_CURVES: NDArray[np.int16] = np.stack([inverse_curve(curve) for curve in _CURVES])
 _EVEN = np.ones(60)
 _SECOND = np.arange(60.0)
 SECOND_CURVES: NDArray[np.int16] = np.stack(
@@ -56,15 +68,14 @@ SECOND_CURVES: NDArray[np.int16] = np.stack(
 
 
 def of_sections(
-    section: NDArray[np.int64], full_length: NDArray[np.bool_], shape: NDArray[Any]
+    section: NDArray[np.int64], full_length: NDArray[np.bool_], pre_shape: NDArray[np.int64], regular_shape: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """First minute since 04:00, number of minutes, and curve of each section; ``shape``: any number, chooses among the pre-markets."""
+    """First minute since 04:00, number of minutes, and curve of each section."""
     regular_minutes = np.where(full_length, REGULAR_MINUTES, EARLY_MINUTES)
-    regular_curve = np.where(full_length, PRE_SHAPES, PRE_SHAPES + 1)
-    pre_curve = (shape % np.uint64(PRE_SHAPES)).astype(np.int64)
+    regular_curve = PRE_SHAPES + np.where(full_length, 0, REGULAR_SHAPES) + regular_shape
     first = np.choose(section, [np.zeros_like(section), np.full_like(section, PRE_MINUTES), PRE_MINUTES + regular_minutes])
     minutes = np.choose(section, [np.full_like(section, PRE_MINUTES), regular_minutes, np.full_like(section, POST_MINUTES)])
-    return first, minutes, np.choose(section, [pre_curve, regular_curve, np.full_like(section, PRE_SHAPES + 2)])
+    return first, minutes, np.choose(section, [pre_shape, regular_curve, np.full_like(section, len(_CURVES) - 1)])
 
 
 def second_curve(start: NDArray[Any], open_second: int, close_second: int) -> NDArray[np.int64]:

@@ -41,6 +41,7 @@ class Moves(msgspec.Struct, frozen=True):
     early: Floats  # share of the volume traded pre-market
     news: NDArray[np.bool_]  # the gap is already seen in the post-market before
     in_play: NDArray[np.bool_]
+    gapping: NDArray[np.bool_]  # in play since before the opening
 
 
 class Sections(msgspec.Struct, frozen=True):
@@ -52,7 +53,8 @@ class Sections(msgspec.Struct, frozen=True):
     close: NDArray[np.int64]
     volume: NDArray[np.int64]
     trades: NDArray[np.int64]
-    in_play: NDArray[np.bool_]  # (sessions, issues)
+    gapping: NDArray[np.bool_]  # (sessions, issues): busy early
+    running: NDArray[np.bool_]  # (sessions, issues): busy from some time of the day on
 
 
 class Days:
@@ -120,7 +122,7 @@ class Days:
         multiple = np.where(in_play, busy, multiple)
         early = np.where(in_play, np.where(gapping, 0.07 + 0.16 * twist, 0.02 + 0.03 * twist), early)
         news = in_play & gapping & (uniform(choice, 1) < 0.4)
-        moves = Moves(gap, day, multiple, early, news, in_play)
+        moves = Moves(gap, day, multiple, early, news, in_play, in_play & gapping)
         self._direct(moves, sessions, issues)
         return moves
 
@@ -136,7 +138,7 @@ class Days:
                 if number in column:
                     at = place, column[number]
                     moves.gap[at], moves.day[at], moves.multiple[at], moves.early[at] = gap, day, multiple, early
-                    moves.in_play[at], moves.news[at] = True, False
+                    moves.in_play[at], moves.gapping[at], moves.news[at] = True, True, False
 
     def sections(self, sessions: Sequence[date], issues: NDArray[Any]) -> Sections:
         """Bars of every asked (session, issue); the path must reach the session after the last (`extend_to`)."""
@@ -158,12 +160,12 @@ class Days:
         after = key(self._seed, _SECTIONS, issues[None, :], np.array([session.toordinal() for session in next_sessions])[:, None])
         start_pre = before + (log_open - before) * _seen_early(moves, keys)
         end_post = log_close + (next_open - log_close) * _seen_early(following, after)
-        deviation = np.maximum(universe.deviation[issues], 0.3 * np.maximum(np.abs(moves.day), np.abs(moves.gap)) * moves.in_play)
+        deviation = np.maximum(universe.deviation[issues], 0.45 * np.maximum(np.abs(moves.day), np.abs(moves.gap)) * moves.in_play)
         jitter = bell(words(keys, 6))
         opens = np.stack([start_pre, log_open, log_close + 0.01 * deviation * jitter], axis=-1)
         closes = np.stack([log_open - 0.03 * deviation * jitter, log_close, end_post], axis=-1)
         reach = deviation[..., None] * np.stack(
-            [0.10 + 0.15 * moves.in_play, np.full(moves.gap.shape, 0.42), 0.06 + 0.10 * following.news], axis=-1
+            [0.10 + 0.15 * moves.in_play, 0.42 + 0.15 * moves.in_play, 0.06 + 0.10 * following.news], axis=-1
         )
         up, down = (np.stack([-np.log(uniform(words(keys, 7 + side), part)) for part in range(SECTIONS)], axis=-1) for side in (0, 1))
         volume, trades = self._amounts(sessions, issues, moves, following.news, np.exp(log_close), keys)
@@ -178,7 +180,7 @@ class Days:
         extreme_down = np.where(trades < 4, np.inf, extreme_down)
         columns = opens, np.maximum(np.maximum(opens, closes), extreme_up), np.minimum(np.minimum(opens, closes), extreme_down), closes
         open_, high, low, close = (column.astype(np.int64) for column in columns)
-        return Sections(open_, high, low, close, volume, trades, moves.in_play)
+        return Sections(open_, high, low, close, volume, trades, moves.gapping, moves.in_play & ~moves.gapping)
 
     def _log_split(self, sessions: Sequence[date], issues: NDArray[Any]) -> Floats:
         """By how much the raw log price jumps from the last session to each of these."""

@@ -22,7 +22,7 @@ from tradeul.simulator.hashing import Floats, Words, bell, mix, uniform, words
 
 CURVE = 65_536  # entries of an inverse activity curve
 CHUNK = 200_000  # candidates worked on at once: they stay in the processor's cache
-MOST_BURST = 24.0
+MOST_BURST = 30.0
 
 
 class Parents(msgspec.Struct, frozen=True):
@@ -93,8 +93,9 @@ def _subdivide(parents: Parents, curves: NDArray[np.int16], burst_cells: int, bl
     rows = _Rows(parent, heads, amount)
 
     block = words(mix(parents.keys)[parent], cell // burst_cells)
-    # Pareto: one block in fifty is four times as busy as usual, one in four hundred ten times.
-    burst = np.minimum(0.6 / np.sqrt(uniform(block, 3)), MOST_BURST)
+    # Pareto, by square roots because those are exact: one block in twenty is four times as busy as usual, one in seventy ten times.
+    chance = uniform(block, 3)
+    burst = np.minimum(0.4 / np.sqrt(chance * np.sqrt(chance)), MOST_BURST)
     weight = np.rint(count * (0.4 + 1.2 * uniform(drawn, 1)) * burst * 256.0) + 1.0
     share = rows.running(weight) / rows.spread(np.add.reduceat(weight, heads))
 
@@ -102,7 +103,9 @@ def _subdivide(parents: Parents, curves: NDArray[np.int16], burst_cells: int, bl
     trades = 1.0 + rows.steps(np.floor(spare * share))
     volume = trades + rows.steps(np.floor(rows.spread(parents.volume - parents.trades) * share))
 
-    closes = _closes(parents, rows, weight, share, trades, bell(mix(drawn)) + 0.8 * bell(block))
+    # A burst has a direction, and moves the price more than its volume alone would.
+    noise = (bell(mix(drawn)) + 1.3 * bell(block)) * np.sqrt(np.sqrt(burst))
+    closes = _closes(parents, rows, weight, share, trades, noise)
     opens, highs, lows = _opens_highs_lows(parents, rows, closes, trades, drawn)
     columns = (parent + base, cell, opens, highs, lows, closes, volume, trades)
     return Children(**{name: column.astype(np.int32) for name, column in zip(Children.__struct_fields__, columns, strict=True)})

@@ -133,8 +133,10 @@ class SyntheticMarket:
         full = np.array([self._calendar.hours(session).is_full_length for session in sessions])[turn]
         days = np.array([session.toordinal() for session in sessions])[turn]
         keys = words(key(self._seed, _MINUTES, number, days), section)
-        in_play = sections.in_play.ravel()[place]
-        first_minute, minutes, curve = curves.of_sections(section, full, np.where(in_play, keys >> np.uint64(40), 0))
+        drawn = (keys >> np.uint64(40)).astype(np.int64)
+        pre_shape = np.where(sections.gapping.ravel()[place], drawn % curves.PRE_SHAPES, 0)
+        regular_shape = np.where(sections.running.ravel()[place], drawn % curves.REGULAR_SHAPES, 0)
+        first_minute, minutes, curve = curves.of_sections(section, full, pre_shape, regular_shape)
         columns = {name: getattr(sections, name).ravel()[traded] for name in ("open", "high", "low", "close", "volume", "trades")}
         # Trades come in clusters: their number to the power of 3/4, by square roots because those are exact everywhere.
         clusters = np.sqrt(columns["trades"] * np.sqrt(columns["trades"]))
