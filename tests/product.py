@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,14 +38,15 @@ class Product:
         names = {"state": state, "simulator_tickers": TICKERS} | dict.fromkeys(("api_port", "gateway_port", "simulator_port"), 0) | settings
         environment = CLEAN | {f"TRADEUL_{name.upper()}": str(value) for name, value in names.items()}
         command = [sys.executable, "-m", "tradeul", "up"]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by `_ended`; a pipe that nobody reads would fill
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self._said, text=True)
         self.page = ""
 
     def ready(self) -> "Product":
         """Wait until the page is served."""
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
-        assert found, f"no address in {line!r}; stderr: {self.process.communicate()[1]}"
+        assert found, f"no address in {line!r}; stderr: {self.ended(30)}"
         self.page = found[0]
         return self
 
@@ -52,7 +55,12 @@ class Product:
             return json.load(answer)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        return self.get(f"api/lists/{name}")["rows"]
+        """Of a list; none while the list does not stand yet."""
+        try:
+            return self.get(f"api/lists/{name}")["rows"]
+        except urllib.error.HTTPError as error:
+            assert error.code == 503, error
+            return []
 
     def events(self, event: str) -> list[dict[str, Any]]:
         path = self.state / "logs" / "tradeul.jsonl"
@@ -65,13 +73,21 @@ class Product:
             parent = psutil.Process(self.process.pid)
             return [parent, *parent.children(recursive=True)]
 
+    def ended(self, seconds: float) -> str:
+        """Wait for its end; what it said on stderr."""
+        self.process.wait(seconds)
+        self.process.stdout.close()
+        with self._said as said:
+            said.seek(0)
+            return said.read()
+
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self.ended(10)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=20)
+        self.ended(20)
 
 
 @contextmanager

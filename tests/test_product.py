@@ -34,7 +34,7 @@ def test_from_an_empty_folder_lists_have_rows_and_history_completes(product):
 
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):
     second = Product(product.state)
-    _, said = second.process.communicate(timeout=30)
+    said = second.ended(30)
     assert second.process.returncode == 1
     assert said.splitlines()[-1].startswith(f"tradeul: Another Tradeul (process {product.process.pid}) runs on")
 
@@ -83,7 +83,8 @@ def test_a_signal_ends_everything_children_too(tmp_path, number):
     product.process.send_signal(number)
     _, alive = psutil.wait_procs(family, timeout=3)
     assert not alive
-    assert product.process.wait() == 0
+    product.ended(10)
+    assert product.process.returncode == 0
     assert not processes_of(tmp_path)
 
 
@@ -95,7 +96,7 @@ def kill_during_start(state, seconds):
     except subprocess.TimeoutExpired:
         product.kill()
         return
-    raise AssertionError(f"it ended by itself: {product.process.communicate()[1]}")
+    raise AssertionError(f"it ended by itself: {product.ended(1)}")
 
 
 def comes_up_and_completes(state):

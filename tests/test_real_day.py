@@ -12,21 +12,21 @@ import numpy as np
 import polars as pl
 import pytest
 import talib
-from tradeul.live.service import LiveService
-from tradeul.maintenance.service import MaintenanceService, Windows
-from tradeul.scanner.service import ScannerService
-from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import SteppedClock, SystemClock
+from tradeul.live.service import LiveService
+from tradeul.maintenance.service import MaintenanceService, Windows
 from tradeul.market_calendar import at, nyse
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.flat_files import PolygonFlatFiles
 from tradeul.providers.polygon.stream import PolygonStream
 from tradeul.scanner.columns import market_table
+from tradeul.scanner.service import ScannerService
+from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 

@@ -23,7 +23,7 @@ class FlatFile(msgspec.Struct, frozen=True):
 
     session: date
     etag: str
-    data: bytes
+    data: bytes | memoryview
 
 
 class MarketData(Protocol):

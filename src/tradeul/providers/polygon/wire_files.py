@@ -7,6 +7,7 @@ chunks, so that text and columns are never whole in memory together.
 import io
 import zlib
 from collections.abc import Iterator
+from typing import cast
 
 import polars as pl
 
@@ -28,7 +29,7 @@ CHUNK = 8 << 20  # bytes of CSV parsed at a time
 PRICES = ("open", "high", "low", "close")
 
 
-def decode_minute_file(data: bytes, name: str = "minute file") -> pl.DataFrame:
+def decode_minute_file(data: bytes | memoryview, name: str = "minute file") -> pl.DataFrame:
     """Columns symbol (categorical), start_ms i64, open, high, low, close, volume f64, trades i32; rows in the file's order.
 
     ticker,volume,open,close,high,low,window_start,transactions
@@ -49,9 +50,9 @@ def decode_minute_file(data: bytes, name: str = "minute file") -> pl.DataFrame:
     return pl.concat(frames, rechunk=False)
 
 
-def _chunks(data: bytes, name: str) -> Iterator[bytes]:
+def _chunks(data: bytes | memoryview, name: str) -> Iterator[bytes]:
     """The unpacked text, cut at line ends."""
-    rest, packed = b"", data
+    rest, packed = b"", cast(bytes, data)  # whatever zlib takes
     unpacker = zlib.decompressobj(wbits=31)
     try:
         while packed:
