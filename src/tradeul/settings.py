@@ -6,8 +6,9 @@ Services get what they need as arguments, never this object.
 
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tradeul.errors import SettingsError
@@ -27,7 +28,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRADEUL_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     vendor_key: str | None = Field(None, validation_alias=AliasChoices("MASSIVE_API_KEY", "POLYGON_API_KEY"))
-    state: Path = Field(default_factory=_default_state)
+    state: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=_default_state)
 
     host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
