@@ -6,7 +6,6 @@ stdin closes, which the parent's death does, however it died.
 
 import argparse
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -18,14 +17,12 @@ import orjson
 from tradeul.clock import SimulatedClock
 from tradeul.errors import TradeulError
 from tradeul.market_calendar import nyse
+from tradeul.simulator.memory import keep_little
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
-
-MAPPED_FROM_BYTES = 4 << 20
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX = -3, -1, -8  # glibc's malloc.h
 
 
 def main() -> None:
-    _give_memory_back()
+    keep_little()
     parser = argparse.ArgumentParser(prog="tradeul.simulator")
     parser.add_argument("--clock", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=7)
@@ -56,15 +53,6 @@ async def _serve(config: SimulatorConfig, clock: SimulatedClock) -> None:
     await server.stop()
     # A market may be in the making in a thread, for a second that nobody waits for any more.
     os._exit(0)
-
-
-def _give_memory_back() -> None:
-    """Whole-market tables come and go; glibc, left alone, keeps their memory: 900 MB where 400 are used. Elsewhere: nothing."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-        mallopt(M_TRIM_THRESHOLD, 8 * MAPPED_FROM_BYTES)
-        mallopt(M_ARENA_MAX, 2)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

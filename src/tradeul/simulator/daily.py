@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradeul.simulator.bars import TICKS
-from tradeul.simulator.hashing import Floats, bell, fine_uniform, key, uniform, word, words
+from tradeul.simulator.hashing import Floats, Words, bell, fine_uniform, key, uniform, word, words
 from tradeul.simulator.intraday import on_grid
 from tradeul.simulator.story import Story
 from tradeul.simulator.universe import REAL_SIZE, Universe
@@ -37,8 +37,8 @@ class Moves(msgspec.Struct, frozen=True):
 
     gap: Floats  # log, against the last close
     day: Floats  # log, open to close
-    multiple: Floats  # of the usual volume
-    early: Floats  # share of the volume traded pre-market
+    multiple: Floats  # of the usual volume; of those not in play: how much they are stirred
+    early: Floats  # share of the volume traded pre-market; NaN of those not in play
     news: NDArray[np.bool_]  # the gap is already seen in the post-market before
     in_play: NDArray[np.bool_]
     gapping: NDArray[np.bool_]  # in play since before the opening
@@ -94,37 +94,37 @@ class Days:
         deviation, rank, stock = universe.deviation[issues], universe.liquidity_rank[issues], universe.stock[issues]
         market = np.array([[_small(word(seed, _MARKET, session.toordinal(), part)) for part in (0, 1)] for session in sessions])
         beta = np.minimum(deviation / 0.015, 1.5)
-        nightly, daily, choice, size = bell(words(keys, 0)), bell(words(keys, 1)), words(keys, 2), words(keys, 3)
-        gap = 0.42 * deviation * nightly * (0.8 + 0.12 * nightly**2) + market[:, :1] * beta
-        day = 0.72 * deviation * daily * (0.85 + 0.08 * daily**2) + market[:, 1:] * beta
-        noise = bell(words(keys, 4))
-        multiple = np.exp(0.33 * noise - 0.05 + 0.14 * np.minimum(np.abs(daily), 3.0) + 0.1 * np.minimum(np.abs(nightly), 3.0))
-        early = 0.004 + 0.02 * uniform(size, 3) ** 2 * (1.0 + np.abs(nightly))
+        nightly, daily, choice = bell(words(keys, 0)), bell(words(keys, 1)), words(keys, 2)
+        gap = deviation * nightly * (0.336 + 0.05 * nightly**2) + market[:, :1] * beta
+        day = deviation * daily * (0.612 + 0.058 * daily**2) + market[:, 1:] * beta
+        stir = np.abs(daily) + 0.7 * np.abs(nightly)
+        in_play = fine_uniform(choice) < np.where(stock, 0.042 * (rank < 0.72 * REAL_SIZE), 0.002)
+        moves = Moves(gap, day, stir, np.full_like(gap, np.nan), np.zeros_like(in_play), in_play, np.zeros_like(in_play))
+        self._play(moves, keys, choice, issues)
+        self._direct(moves, sessions, issues)
+        return moves
 
-        chance = np.where(stock, 0.042 * (rank < 0.72 * REAL_SIZE), 0.002)
-        in_play = fine_uniform(choice) < chance
-        wide = np.clip(deviation / 0.04, 0.45, 1.25)
+    def _play(self, moves: Moves, keys: Words, choice: Words, issues: NDArray[Any]) -> None:
+        """Move those in play: gap up and go on, or fade; gap down and recover, or go on; run up or down by day."""
+        at = np.nonzero(moves.in_play)
+        universe, number, choice, size = self._universe, issues[at[1]], choice[at], words(keys[at], 3)
+        wide = np.clip(universe.deviation[number] / 0.04, 0.45, 1.25)
         jump = np.maximum(0.04 * np.exp(3.0 * uniform(size) ** 2.2), 0.045) * wide
         up, down = np.log1p(jump), np.log1p(-0.6 * np.minimum(jump, 1.2))
         style, twist = uniform(size, 1), uniform(size, 2)
-        after = np.select(
+        moves.day[at] = np.select(
             [style < 0.28, style < 0.46, style < 0.58, style < 0.68, style < 0.90],
             [up * (1.2 * twist - 0.1), up * (-0.9 * twist - 0.15), down * (0.9 * twist), down * (-0.9 * twist - 0.1), up * (0.6 + twist)],
             down * (0.5 + twist),
         )
-        over_night = np.select([style < 0.46, style < 0.68], [up, down], gap * 1.5)
-        busy = np.minimum(3.0 * np.exp(2.7 * uniform(choice, 3) ** 1.4) * (0.7 + 3.0 * jump), 50.0)
-        usual = universe.adv_shares[issues] * universe.start_price[issues]
-        least = np.exp(14.2 + 3.6 * uniform(choice, 2)) / usual  # 1.5 to 54 million dollars
-        busy = np.maximum(busy, np.minimum(least, 50.0))
+        moves.gap[at] = np.select([style < 0.46, style < 0.68], [up, down], moves.gap[at] * 1.5)
+        busy = 3.0 * np.exp(2.7 * uniform(choice, 3) ** 1.4) * (0.7 + 3.0 * jump)
+        least = np.exp(14.2 + 3.6 * uniform(choice, 2)) / (universe.adv_shares[number] * universe.start_price[number])
+        moves.multiple[at] = np.minimum(np.maximum(busy, least), 50.0)  # at least 1.5 to 54 million dollars
         gapping = style < 0.68
-        gap, day = np.where(in_play, over_night, gap), np.where(in_play, after, day)
-        multiple = np.where(in_play, busy, multiple)
-        early = np.where(in_play, np.where(gapping, 0.07 + 0.16 * twist, 0.02 + 0.03 * twist), early)
-        news = in_play & gapping & (uniform(choice, 1) < 0.4)
-        moves = Moves(gap, day, multiple, early, news, in_play, in_play & gapping)
-        self._direct(moves, sessions, issues)
-        return moves
+        moves.gapping[at] = gapping
+        moves.early[at] = np.where(gapping, 0.07 + 0.16 * twist, 0.02 + 0.03 * twist)
+        moves.news[at] = gapping & (uniform(choice, 1) < 0.4)
 
     def _direct(self, moves: Moves, sessions: Sequence[date], issues: NDArray[Any]) -> None:
         """Give the cast its moves."""
@@ -196,17 +196,19 @@ class Days:
         universe = self._universe
         days = np.array([session.toordinal() for session in sessions])[:, None]
         # Dollars a day stay about what they are when the price drifts or splits.
-        shares = universe.adv_shares[issues] * universe.start_price[issues] / price * moves.multiple
-        size = np.clip(110.0 * (20.0 / price) ** 0.35, 20.0, 900.0)
         drawn, other = words(keys, 9), words(keys, 10)
+        usual = np.exp(0.33 * bell(words(keys, 11)) - 0.05 + 0.14 * np.minimum(moves.multiple, 5.0))
+        shares = universe.adv_shares[issues] * universe.start_price[issues] / price * np.where(moves.in_play, moves.multiple, usual)
+        early = np.where(moves.in_play, moves.early, 0.004 + 0.03 * uniform(words(keys, 12)) ** 2)
+        size = np.clip(110.0 * (20.0 / price) ** 0.35, 20.0, 900.0)
         late = np.where(news, 0.08 + 0.1 * uniform(other, 3), 0.003 + 0.02 * uniform(drawn, 3) ** 2)
         late = np.where(moves.in_play, np.maximum(late, 0.02), late)
         for place, session in enumerate(sessions):
             silent = issues == self._story.cast(session).silent
             shares[place, silent] *= 0.2
             late[place, silent] = 0.0
-            moves.early[place, silent] = 0.85
-        split = np.stack([moves.early, 1.0 - moves.early - late, late], axis=-1)
+            early[place, silent] = 0.85
+        split = np.stack([early, 1.0 - early - late, late], axis=-1)
         expected = split * (shares / size)[..., None]
         trades = np.floor(expected + np.stack([uniform(drawn, part) for part in range(SECTIONS)], axis=-1))
         # A day with a trade has one in regular hours, so that it has an official open and close.

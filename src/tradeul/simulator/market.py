@@ -18,6 +18,7 @@ from tradeul.market_calendar import Calendar, SessionHours
 from tradeul.records.tickers import Split
 from tradeul.simulator.bars import Bars, Totals, add, segments, totals
 from tradeul.simulator.hashing import Floats
+from tradeul.simulator.memory import give_back
 from tradeul.simulator.source import DailyColumns, Source
 
 SNAPSHOT_CLEARED_AFTER = timedelta(minutes=30)  # 03:30, after the session's 03:00
@@ -72,7 +73,13 @@ class Market:
 
     def minutes(self, session: date) -> Bars:
         """The whole market's minute bars of a session, also those to come."""
-        return self._kept(self._minutes, session, KEPT_SESSIONS, lambda: self.source.minutes(session))
+
+        def make() -> Bars:
+            bars = self.source.minutes(session)
+            give_back()
+            return bars
+
+        return self._kept(self._minutes, session, KEPT_SESSIONS, make)
 
     def seconds(self, session: date, start: int) -> Bars:
         """The whole market's second bars of the minute that starts ``start`` seconds after 04:00."""

@@ -11,6 +11,7 @@ Answers are computed in threads, so that the stream keeps its beat. Bars come fr
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from email.utils import format_datetime
@@ -110,6 +111,8 @@ class SimulatorServer:
         self._config, self._clock, self._calendar = config, clock, calendar
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        # Apart from the threads of REST: ten files asked for at once would keep every answer waiting.
+        self._file_thread = ThreadPoolExecutor(1, "flat-files")
         self.port = config.port
 
     async def start(self) -> None:
@@ -145,6 +148,7 @@ class SimulatorServer:
             with suppress(asyncio.CancelledError):
                 await task
         self._tasks = []
+        self._file_thread.shutdown(wait=False, cancel_futures=True)
         if self._runner is not None:
             if hasattr(self, "_stream"):
                 await self._stream.close()
@@ -214,7 +218,7 @@ class SimulatorServer:
         if session is None:
             return web.Response(status=404, body=no_such_key(key), content_type="application/xml")
         with self._clock.busy():
-            stored = await asyncio.to_thread(files.file, session)
+            stored = await asyncio.get_running_loop().run_in_executor(self._file_thread, files.file, session)
         headers: dict[str, str] = {
             hdrs.ETAG: f'"{stored.etag}"',
             hdrs.LAST_MODIFIED: format_datetime(stored.modified_at, usegmt=True),

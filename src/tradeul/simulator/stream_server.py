@@ -8,7 +8,10 @@ left out, minute bars are not; after a pause of the machine it goes on with now.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -25,6 +28,8 @@ BEHIND_LIMIT = timedelta(seconds=6)  # more than this behind: no second bars
 PAUSE_LIMIT = timedelta(minutes=10)  # more than this behind: go on with now
 PREPARE_AT = 35  # second of a minute in which the next one's bars are made
 KINDS = ("A", "AM", "LULD")
+P = ParamSpec("P")
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -86,6 +91,7 @@ class StreamServer:
         self._feed = StreamFeed(market)
         self._connections: dict[str, Connection] = {}
         self._wanted = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "stream")  # apart from those of REST, so that the stream keeps its beat
         self.messages = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -116,6 +122,7 @@ class StreamServer:
     async def close(self) -> None:
         for connection in list(self._connections.values()):
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _authenticate(self, socket: web.WebSocketResponse) -> Connection | None:
         try:
@@ -205,14 +212,17 @@ class StreamServer:
             kinds.discard("A")
         with self._clock.busy():
             wanted = {connection: _wishes(connection) for connection in listeners}
-            frames = await asyncio.to_thread(self._encoded, session, second, frozenset(kinds), wanted)
+            frames = await self._in_thread(self._encoded, session, second, frozenset(kinds), wanted)
             for connection in listeners:
                 if not all(connection.put(frame) for frame in frames[connection]):
                     await self._dismiss(connection, "slow_consumer", "The connection does not keep up and was closed.")
                 elif frames[connection] and isinstance(self._clock, SteppedClock):
                     await self._await_taken(connection)
             if second % 60 == PREPARE_AT and "A" in kinds:
-                await asyncio.to_thread(self._feed.prepare, session, second // 60 * 60 + 60)
+                await self._in_thread(self._feed.prepare, session, second // 60 * 60 + 60)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
     async def _await_taken(self, connection: Connection) -> None:
         try:
