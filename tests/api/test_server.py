@@ -117,6 +117,11 @@ async def test_ready_means_that_the_lists_are_known(stand):
     assert (await stand.json("/health"))["status"] == "ok"
 
 
+async def test_a_bus_that_is_gone_is_a_problem_that_passes(stand, bus):
+    await bus.redis.shutdown(nosave=True)
+    assert "The bus does not answer" in (await stand.json("/api/lists", 503))["detail"]
+
+
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}])
 async def test_a_foreign_page_and_a_foreign_name_are_refused(stand, headers):
     await stand.json("/api/config", 403, **headers)

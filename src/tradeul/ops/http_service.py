@@ -22,11 +22,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
-from tradeul.errors import StartError
+from tradeul.errors import BusUnavailable, StartError
 from tradeul.ops.metrics import TEXT_FORMAT, exposition, process_metrics
 from tradeul.ops.origins import refusal, require_loopback
 from tradeul.ops.watchdog import LoopWatchdog
@@ -185,7 +184,7 @@ async def _on_failure(request: Request, error: Any) -> Response:
 _HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
     HTTPException: _on_http_error,
     RequestValidationError: _on_bad_request,
-    RedisError: _on_bus_error,
+    BusUnavailable: _on_bus_error,
     Exception: _on_failure,
 }
 
