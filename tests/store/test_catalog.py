@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
+from tradeul.records.runs import Run, RunOptions
 from tradeul.store.catalog import Catalog, _metadata
 
 ROW = LedgerRow(
@@ -59,6 +60,38 @@ def test_an_epoch_is_never_given_twice(url):
         epochs = list(pool.map(lambda number: catalogs[number % 2].next_epoch(), range(40)))
     assert sorted(epochs) == list(range(1, 41))
     assert Catalog(url).next_epoch() == 41
+
+
+def run_of(number):
+    started_at = datetime(2026, 3, 9, 22, 0, tzinfo=UTC)
+    return Run(
+        id=f"run{number}",
+        date=date(2026, 3, 9),
+        options=RunOptions(target_date=date(2026, 3, 6), force=True),
+        started_at=started_at,
+        finished_at=started_at.replace(minute=5),
+        success=False,
+        reason="the vendor does not know this key",
+        completed=number,
+        failed=(ROW,),
+        tasks={"ohlc_daily": State.FAILED},
+        task_seconds={"ohlc_daily": 1.5},
+    )
+
+
+def test_a_run_is_kept_whole_and_survives_reopening(url):
+    catalog = Catalog(url)
+    catalog.add_run(run_of(1))
+    catalog.close()
+    assert Catalog(url).runs() == [run_of(1)]
+
+
+def test_only_the_last_runs_are_kept(url, monkeypatch):
+    monkeypatch.setattr("tradeul.store.catalog.RUNS_KEPT", 3)
+    catalog = Catalog(url)
+    for number in range(6):
+        catalog.add_run(run_of(number))
+    assert [run.completed for run in catalog.runs()] == [5, 4, 3]
 
 
 def test_the_migrations_lead_to_the_tables_that_the_code_knows(url):

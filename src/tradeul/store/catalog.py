@@ -1,4 +1,4 @@
-"""The catalog: the ledger of partitions and durable counters, in SQL. A URL chooses the server.
+"""The catalog: the ledger of partitions, the last runs and durable counters, in SQL. A URL chooses the server.
 
 Its tables are made and changed by the numbered migrations beside it, at open.
 SQLite runs with a write-ahead log and synchronous=FULL: what was noted is
@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from importlib import resources
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -19,9 +20,11 @@ from alembic.util.exc import CommandError
 
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
+from tradeul.records.runs import Run, RunOptions
 
 LOCK_WAIT_SECONDS = 10.0
 EPOCH = "epoch"
+RUNS_KEPT = 100
 
 
 class _Instant(sa.types.TypeDecorator[datetime]):
@@ -61,6 +64,29 @@ _counters = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
+_runs = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("date", sa.Date, nullable=False),
+    sa.Column("options", sa.String, nullable=False),
+    sa.Column("started_at", _Instant, nullable=False),
+    sa.Column("finished_at", _Instant, nullable=False),
+    sa.Column("success", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("completed", sa.Integer, nullable=False),
+    sa.Column("failed", sa.String, nullable=False),
+    sa.Column("tasks", sa.String, nullable=False),
+    sa.Column("task_seconds", sa.String, nullable=False),
+)
+# What one column holds as JSON.
+_RUN_PARTS: dict[str, Any] = {
+    "options": RunOptions,
+    "failed": tuple[LedgerRow, ...],
+    "tasks": dict[str, State],
+    "task_seconds": dict[str, float],
+}
 
 
 class Catalog:
@@ -101,6 +127,28 @@ class Catalog:
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"The ledger could not be written: {error}") from error
 
+    def add_run(self, run: Run) -> None:
+        """Keep a finished run; of all only the last `RUNS_KEPT`.
+
+        Raises:
+            StoreError: the catalog did not take it.
+        """
+        values = {column.name: getattr(run, column.name) for column in _runs.columns if column.name != "number"}
+        values |= {name: msgspec.json.encode(values[name]).decode() for name in _RUN_PARTS}
+        try:
+            with self._engine.begin() as connection:
+                added = connection.execute(sa.insert(_runs).values(**values)).inserted_primary_key
+                if added is not None:
+                    connection.execute(sa.delete(_runs).where(_runs.c.number <= added[0] - RUNS_KEPT))
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"The run could not be noted: {error}") from error
+
+    def runs(self) -> list[Run]:
+        """The last runs, newest first."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(_runs).order_by(_runs.c.number.desc()))
+            return [_run(row) for row in found]
+
     def next_epoch(self) -> int:
         """The next value of the one counter from which lists take their epochs; never the same twice."""
         mine = _counters.c.name == EPOCH
@@ -134,3 +182,9 @@ def _row(found: sa.Row[Any]) -> LedgerRow:
     fields = dict(found._mapping)
     session: date = fields.pop("session")
     return LedgerRow(**fields | {"session": session, "state": State(fields["state"]), "missing": tuple(json.loads(fields["missing"]))})
+
+
+def _run(found: sa.Row[Any]) -> Run:
+    fields = dict(found._mapping)
+    del fields["number"]
+    return Run(**fields | {name: msgspec.json.decode(fields[name], type=kind) for name, kind in _RUN_PARTS.items()})
