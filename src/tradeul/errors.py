@@ -14,6 +14,8 @@
     |   +-- CorruptPartition   a lake file that cannot be read: names it
     +-- BusUnavailable         the Redis-protocol server does not answer
     +-- IncompleteData         what landed is less than what was expected: names what is missing
+    +-- RunRefused             what is asked of a maintenance run cannot be done
+    |   +-- UnknownTask        there is no such task
     +-- ListError              a list's definition is wrong: names the list and the place
     +-- SequenceGap            a delta does not follow what the client holds
 
@@ -106,6 +108,14 @@ class IncompleteData(TradeulError):
         self.expected = expected
         self.got = got
         self.missing = tuple(missing)
+
+
+class RunRefused(TradeulError):
+    """What is asked of a maintenance run cannot be done."""
+
+
+class UnknownTask(RunRefused):
+    """There is no such task."""
 
 
 class ListError(TradeulError):

@@ -2,10 +2,11 @@ from datetime import date, time
 
 import pytest
 
-from tradeul.maintenance.datasets import BASELINES, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
-from tradeul.maintenance.plan import plan
+from tradeul.maintenance.datasets import BASELINES, DATASETS, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
+from tradeul.maintenance.plan import RANGE_SESSIONS, plan
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import LedgerRow, State
+from tradeul.records.runs import RunOptions
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
@@ -90,3 +91,40 @@ def test_the_evening_prepares_the_next_session_last(ledger):
     steps = plan(ledger, SCHEDULE, NIGHT)
     assert names(steps[-4:]) == [TICKERS, SPLITS, BASELINES, REDIS_SYNC]
     assert {step.session for step in steps[-4:]} == {date(2026, 3, 10)}
+
+
+def planned(**options):
+    return {(step.dataset, session) for step in plan(LOADED, SCHEDULE, NOON, RunOptions(**options)) for session in step.sessions}
+
+
+def test_one_session_is_its_partitions_and_what_today_makes_of_them():
+    today = {(dataset, SESSION) for dataset in (TICKERS, SPLITS, BASELINES, REDIS_SYNC)}
+    assert planned(target_date=YESTERDAY) == {(OHLC_DAILY, YESTERDAY), (VOLUME_SLOTS, YESTERDAY)} | today
+    assert planned(target_date=SESSION) == today
+    before_slots = date(2026, 1, 5)
+    assert planned(target_date=before_slots) == {(OHLC_DAILY, before_slots)} | today
+
+
+def test_one_task_and_all_from_one_on_are_parts_of_the_whole():
+    whole = planned()
+    for place, name in enumerate(DATASETS):
+        assert planned(only=name) == {key for key in whole if key[0] == name}
+        assert planned(from_task=name) == {key for key in whole if key[0] in list(DATASETS)[place:]}
+
+
+def test_a_range_may_reach_before_the_windows_and_asks_for_few_sessions_at_once():
+    first, last = date(2020, 1, 2), date(2020, 6, 30)
+    wanted = set(CALENDAR.between(first, last))
+    steps = plan(LOADED, SCHEDULE, NOON, RunOptions(since=first, target_date=last))
+    assert {step.session for step in steps if step.dataset == OHLC_DAILY} == wanted
+    ranges = [step.sessions for step in steps if step.ranged]
+    assert {session for sessions in ranges for session in sessions} == wanted
+    assert all(len(sessions) <= RANGE_SESSIONS and list(sessions) == sorted(sessions) for sessions in ranges)
+
+
+def test_only_what_failed_is_tried_again_when_asked():
+    failed = date(2026, 3, 3)
+    ledger = LOADED | {(OHLC_DAILY, failed): LedgerRow(dataset=OHLC_DAILY, session=failed, state=State.FAILED)}
+    options = RunOptions(since=date(2026, 3, 1), target_date=YESTERDAY, failed_only=True, from_task=OHLC_DAILY)
+    steps = [step for step in plan(ledger, SCHEDULE, NOON, options) if step.session != SESSION]
+    assert [(step.dataset, step.sessions) for step in steps] == [(OHLC_DAILY, (failed,))]

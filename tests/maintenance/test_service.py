@@ -7,7 +7,7 @@ import structlog
 from tradeul.analytics.baselines import Baselines
 from tradeul.bus.topics import BASELINES_CHANGED, MAINTENANCE_PROGRESS
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
-from tradeul.maintenance.service import AHEAD
+from tradeul.maintenance.run import AHEAD
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import State
 

@@ -18,12 +18,26 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tradeul.bus.topics import DELTA_CHANNELS, LISTS_CHANGED, LISTS_KEY, Record, Topic, baselines_key, delta_channel, frame_key
+from tradeul.bus.topics import (
+    DELTA_CHANNELS,
+    LAST_RUN_KEY,
+    LISTS_CHANGED,
+    LISTS_KEY,
+    Record,
+    Topic,
+    baselines_key,
+    delta_channel,
+    frame_key,
+    run_status_key,
+)
 from tradeul.clock import Clock
 from tradeul.errors import BusUnavailable
 from tradeul.records.lists import ListDefinition, ListFrame
+from tradeul.records.runs import Run, RunStatus
 
 COMMAND_TIMEOUT_SECONDS = 10.0
+PING_SECONDS = 2.0
+RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
 SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
@@ -141,6 +155,22 @@ class Bus:
         """How long the blob of ``session`` is; 0 when there is none."""
         async with self._asking() as redis:
             return int(await redis.strlen(baselines_key(session.isoformat())))
+
+    async def put_run_status(self, run: Run) -> None:
+        """How a run of the session stands, for other programs to read."""
+        status = RunStatus(run.date, run.started_at, run.finished_at, run.duration_seconds, run.success, run.tasks)
+        async with self._asking() as redis:
+            await redis.set(run_status_key(run.date.isoformat()), msgspec.json.encode(status), ex=RUN_STATUS_SECONDS)
+            if run.finished_at is not None:
+                await redis.set(LAST_RUN_KEY, run.date.isoformat())
+
+    async def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            async with asyncio.timeout(PING_SECONDS), self._asking() as redis:
+                return bool(await redis.ping())
+        except (BusUnavailable, TimeoutError):
+            return False
 
     async def drop_baselines(self, sessions: Sequence[date]) -> None:
         """Forget the blobs of sessions that nobody reads any more."""

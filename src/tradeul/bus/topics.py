@@ -5,6 +5,7 @@
 | feed:status | FeedStatus | live |
 | baselines:changed | BaselinesChanged | maintenance |
 | maintenance:progress | Progress | maintenance |
+| maintenance:status:{date}, maintenance:last_run | RunStatus; the date | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
@@ -40,6 +41,7 @@ MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 
 LISTS_KEY = "lists:current"
+LAST_RUN_KEY = "maintenance:last_run"
 
 
 def frame_key(list_name: str) -> str:
@@ -48,6 +50,10 @@ def frame_key(list_name: str) -> str:
 
 def baselines_key(session: str) -> str:
     return f"baselines:{session}"
+
+
+def run_status_key(session: str) -> str:
+    return f"maintenance:status:{session}"
 
 
 def delta_channel(list_name: str) -> str:

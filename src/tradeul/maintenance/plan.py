@@ -6,6 +6,9 @@
             -> baselines, bus   after each stage
     tail    from the evening on: the next session's tickers, splits -> baselines, bus
 
+A run with options does less: some sessions' partitions and what today's lists
+make of them, or some tasks only.
+
 It names every wanted partition once (baselines and bus after each stage);
 whether a step is due is asked again when its turn comes (`ledger.is_due`),
 so a run that is begun again skips what stands. It waits for nothing.
@@ -16,21 +19,28 @@ from datetime import date, datetime
 
 import msgspec
 
-from tradeul.maintenance.datasets import BASELINES, FILES_AT, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
-from tradeul.maintenance.ledger import Ledger
+from tradeul.maintenance.datasets import BASELINES, DATASETS, FILES_AT, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.ledger import Ledger, row_of
 from tradeul.market_calendar import at
 from tradeul.records.partitions import State
+from tradeul.records.runs import WHOLE, RunOptions
 
 # ATR looks at the last 100 bars of each ticker, and some did not trade every session.
 ATR_SESSIONS = 110
+# One call per ticker brings this many sessions: more would be too many bars at once.
+RANGE_SESSIONS = 30
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call."""
+    """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call.
+
+    ``afresh``: what stands is asked for again.
+    """
 
     dataset: str
     sessions: tuple[date, ...]
     ranged: bool = False
+    afresh: bool = False
 
     @property
     def session(self) -> date:
@@ -42,15 +52,52 @@ def is_first_load(ledger: Ledger) -> bool:
     return not any(row.state is State.COMPLETED for row in ledger.values() if row.dataset == BASELINES)
 
 
-def plan(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
+def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions = WHOLE) -> list[Step]:
+    steps = _wanted(ledger, schedule, now) if options.target_date is None else _of_sessions(ledger, schedule, now, options)
+    names = list(DATASETS)
+    if options.only is not None:
+        names = [options.only]
+    elif options.from_task is not None:
+        names = names[names.index(options.from_task) :]
+    return [msgspec.structs.replace(step, afresh=options.force) for step in steps if step.dataset in names]
+
+
+def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
     current, *following = schedule.served(now)
     last_close = schedule.calendar.previous(current)
-    steps = [Step(TICKERS, (current,)), Step(SPLITS, (current,)), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
+    steps = [*_list(current), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
     body = _first_load if is_first_load(ledger) else _catch_up
     steps += body(schedule, now, current)
     for session in following:
-        steps += [Step(TICKERS, (session,)), Step(SPLITS, (session,)), *_publish(session)]
+        steps += [*_list(session), *_publish(session)]
     return steps
+
+
+def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions) -> list[Step]:
+    """Some sessions' partitions, newest first, since each is judged by its neighbours; then today's numbers."""
+    last = options.target_date or schedule.calendar.current_session(now)
+    sessions = schedule.calendar.between(options.since or last, last)[::-1]
+
+    def traded(dataset: str) -> list[date]:
+        due = [session for session in sessions if schedule.due_at(dataset, session) <= now]
+        if options.since is None:
+            due = [session for session in due if session in schedule.window(dataset, now)]
+        return [each for each in due if not options.failed_only or row_of(ledger, dataset, each).state is State.FAILED]
+
+    current, *following = schedule.served(now)
+    slots = traded(VOLUME_SLOTS)
+    steps = [*_list(current), *_each(OHLC_DAILY, traded(OHLC_DAILY)), *_each(VOLUME_SLOTS, _filed(schedule, slots, now))]
+    for start in range(0, len(slots), RANGE_SESSIONS):
+        steps += _ranged(slots[start : start + RANGE_SESSIONS])
+    steps += _publish(current)
+    for session in following:
+        if session in sessions:
+            steps += [*_list(session), *_publish(session)]
+    return steps
+
+
+def _list(session: date) -> list[Step]:
+    return [Step(TICKERS, (session,)), Step(SPLITS, (session,))]
 
 
 def _publish(session: date) -> list[Step]:

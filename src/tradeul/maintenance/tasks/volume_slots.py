@@ -65,10 +65,10 @@ class VolumeSlotsTask:
         sessions = [session for session in step.sessions if session in judged and session not in done]
         if not sessions:
             return list
-        symbols = await self._in_thread(lambda: self._missing(sessions))
+        symbols = await self._in_thread(lambda: self._missing(sessions, afresh=step.afresh))
         batches = [symbols[start : start + BATCH_TICKERS] for start in range(0, len(symbols), BATCH_TICKERS)]
         names = [f"{number:04d}-{_name(batch)}" for number, batch in enumerate(batches)]
-        range_name = f"{sessions[0]}_{sessions[-1]}"
+        range_name = f"{sessions[0]}_{sessions[-1]}{'_afresh' if step.afresh else ''}"
         await self._in_thread(lambda: self._lake.clear_staging(VOLUME_SLOTS, keep=range_name))
         for number, (name, batch) in enumerate(zip(names, batches, strict=True)):
             await report(number * BATCH_TICKERS, len(symbols), "tickers by 5-minute bars")
@@ -118,9 +118,10 @@ class VolumeSlotsTask:
             pass  # it is replaced as a whole
         return pl.DataFrame(schema=SCHEMA)
 
-    def _missing(self, sessions: list[date]) -> list[str]:
-        """The tickers that at least one of the sessions lacks, sorted."""
-        lacking = (missing_of(self._day(session), self._existing(session)) for session in sessions)
+    def _missing(self, sessions: list[date], *, afresh: bool) -> list[str]:
+        """The tickers that at least one of the sessions lacks, sorted; ``afresh``: all that it should have."""
+        nothing = pl.DataFrame(schema=SCHEMA)
+        lacking = (missing_of(self._day(session), nothing if afresh else self._existing(session)) for session in sessions)
         return sorted({symbol for symbols in lacking for symbol in symbols})
 
     def _day(self, session: date) -> pl.DataFrame:
