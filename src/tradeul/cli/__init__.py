@@ -11,11 +11,8 @@ import cyclopts
 
 from tradeul import __version__
 from tradeul.errors import TradeulError
+from tradeul.ops.memory import give_back_freed_memory
 from tradeul.settings import Settings, load_settings
-
-# polars' allocator gives freed memory back at once: a night's loads come in waves, and the market runs beside them.
-# Read when polars is first imported, here and in our children.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
 
 app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 
@@ -113,4 +110,5 @@ def _fail(error: TradeulError) -> NoReturn:
 
 
 def main() -> None:
+    give_back_freed_memory()
     app()
