@@ -40,3 +40,11 @@ async def test_a_child_that_cannot_start_says_why(tmp_path):
     assert process.returncode == 1
     assert b"cannot be played" in words
     assert b"Traceback" not in words
+
+
+async def test_a_parent_that_dies_while_the_child_starts_leaves_none_behind(tmp_path):
+    process = await child(tmp_path, "--tickers", "12400")
+    process.stdin.close()
+    async with asyncio.timeout(20):
+        _, words = await process.communicate()
+    assert (process.returncode, words) == (0, b"")

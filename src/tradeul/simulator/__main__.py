@@ -22,6 +22,7 @@ from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 
 
 def main() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_little()
     parser = argparse.ArgumentParser(prog="tradeul.simulator")
     parser.add_argument("--clock", type=Path, required=True)
@@ -42,10 +43,9 @@ def main() -> None:
 
 async def _serve(config: SimulatorConfig, clock: SimulatedClock) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    server = SimulatorServer(config, clock, nyse())
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    threading.Thread(target=_watch_parent, args=(loop, ended), daemon=True).start()
+    server = SimulatorServer(config, clock, nyse())
     await server.start()
     sys.stdout.buffer.write(orjson.dumps({"port": server.port}) + b"\n")
     sys.stdout.buffer.flush()
@@ -55,10 +55,11 @@ async def _serve(config: SimulatorConfig, clock: SimulatedClock) -> None:
     os._exit(0)
 
 
-def _watch_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+def _end_with_parent() -> None:
+    """At once and without a word: whoever was served is gone, and nothing here outlives the process."""
     while os.read(0, 4096):
         pass
-    loop.call_soon_threadsafe(ended.set)
+    os._exit(0)
 
 
 if __name__ == "__main__":
