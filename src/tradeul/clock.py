@@ -156,6 +156,7 @@ class SteppedClock:
     def __init__(self, now: datetime) -> None:
         self._now = now
         self._busy = 0
+        self._idle = asyncio.Event()
         self._sleepers: list[tuple[datetime, int, asyncio.Event]] = []
         self._count = itertools.count()
 
@@ -183,14 +184,19 @@ class SteppedClock:
             yield
         finally:
             self._busy -= 1
+            if not self._busy:
+                self._idle.set()
 
     async def settle(self) -> None:
         """Wait until nobody is busy and the loop is at rest."""
         quiet = 0
         while quiet < QUIET_TURNS:
-            # Threads and other processes need the processor while somebody waits for them.
-            await asyncio.sleep(0.001 if self._busy else 0)
-            quiet = 0 if self._busy else quiet + 1
+            quiet += 1
+            await asyncio.sleep(0)
+            while self._busy:
+                quiet = 0
+                self._idle.clear()
+                await self._idle.wait()
 
     async def advance_to(self, instant: datetime) -> None:
         await self.settle()
