@@ -183,6 +183,8 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
     calendar = nyse()
     with claimed_state(settings, simulate=simulate, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
+    if settings.simulator_faults:
+        arguments += ["--faults", settings.simulator_faults]
         async with AsyncExitStack() as stack:
             clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
             runs: list[Run] = [LoopWatchdog().run]

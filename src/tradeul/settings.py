@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     simulator_recording: Path | None = None
     simulator_skip_closed: bool = True
 
+    simulator_faults: str = ""
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; arguments of the command line win.

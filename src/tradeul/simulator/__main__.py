@@ -17,6 +17,7 @@ import orjson
 from tradeul.clock import SimulatedClock
 from tradeul.errors import TradeulError
 from tradeul.market_calendar import nyse
+from tradeul.simulator.faults import parse
 from tradeul.simulator.memory import keep_little
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 
@@ -32,10 +33,12 @@ def main() -> None:
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--faults", default="")
     given = parser.parse_args()
     clock = SimulatedClock.from_json(given.clock.read_text())
-    config = SimulatorConfig(given.seed, given.tickers, given.key, given.recording, given.host, given.port)
     try:
+        faults = parse(given.faults)
+        config = SimulatorConfig(given.seed, given.tickers, given.key, given.recording, given.host, given.port, faults)
         asyncio.run(_serve(config, clock))
     except TradeulError as error:
         sys.exit(str(error))

@@ -5,7 +5,7 @@
     /flatfiles/...                          S3, path style; any signature
 
 Answers are computed in threads, so that the stream keeps its beat. Bars come from
-`market.py`; here is only who asks what.
+`market.py`, what goes wrong on purpose from `faults.py`; here is only who asks what.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
@@ -27,6 +28,7 @@ from tradeul.clock import Clock
 from tradeul.errors import StartError
 from tradeul.market_calendar import Calendar
 from tradeul.simulator import aggregates, reference
+from tradeul.simulator.faults import FILES, LATER_SECONDS, REFUSALS, STREAM, Faults, Rule, spoiled, spoiled_file
 from tradeul.simulator.files import BUCKET, FlatFiles, no_such_key
 from tradeul.simulator.market import Market
 from tradeul.simulator.recorded import RecordedMarket
@@ -40,6 +42,8 @@ WRONG_KEY = "wrong-key"  # refused even when any key will do, so that this can b
 COMPRESSED_FROM = 1_000  # bytes
 PIECE_BYTES = 1 << 20
 SHUTDOWN_SECONDS = 0.3
+HANG_SECONDS = 120.0  # longer than our client's patience
+BODY_FAULT: ContextVar[str | None] = ContextVar("body_fault", default=None)  # what the answer to this request shall suffer
 SNAPSHOT_PATH = "/v2/snapshot/locale/us/markets/stocks/tickers"
 RANGE_PATH = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
 log = structlog.get_logger()
@@ -52,6 +56,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True):
     recording: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0  # 0: a free one
+    faults: tuple[Rule, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -106,6 +111,12 @@ ROUTES: dict[str, Answering] = {
 }
 
 
+# What the endpoints are called when faults are asked for, in the order of ROUTES.
+NAMES = ["grouped", "range", "snapshot", "snapshot", "tickers", "details", "float", "short-interest", "splits", "splits", "news"]
+NAMES += ["status", "status"]
+NAME_OF = dict(zip(ROUTES, NAMES, strict=True))
+
+
 class SimulatorServer:
     def __init__(self, config: SimulatorConfig, clock: Clock, calendar: Calendar) -> None:
         self._config, self._clock, self._calendar = config, clock, calendar
@@ -114,12 +125,13 @@ class SimulatorServer:
         # Apart from the threads of REST: ten files asked for at once would keep every answer waiting.
         self._file_thread = ThreadPoolExecutor(1, "flat-files")
         self.port = config.port
+        self.faults = Faults(config.faults, config.seed)
 
     async def start(self) -> None:
         """Raises StartError: the recording cannot be played, or the port cannot be used."""
         market = Market(await asyncio.to_thread(self._source), self._calendar)
         self.market = market
-        stream, files = StreamServer(market, self._clock, self._accepts), FlatFiles(market)
+        stream, files = StreamServer(market, self._clock, self._accepts, self._stream_fault), FlatFiles(market)
         app = web.Application(middlewares=[self._guard])
         for path, answering in ROUTES.items():
             app.router.add_get(path, partial(self._rest, market, answering))
@@ -170,6 +182,9 @@ class SimulatorServer:
             return RecordedMarket(config.recording, self._calendar)
         return SyntheticMarket(config.seed, config.tickers, self._calendar)
 
+    def _stream_fault(self) -> str | None:
+        return self.faults.next(STREAM)
+
     async def _warm(self, market: Market) -> None:
         """Make what the first questions need, before they are asked."""
         now = self._clock.now()
@@ -187,16 +202,32 @@ class SimulatorServer:
         if not free and not self._accepts(key):
             return web.json_response({"status": "ERROR", "error": "Unknown API Key"}, status=401)
         try:
-            return await handler(request)
+            return await self._misled(request, handler)
         except web.HTTPNotFound:
             return web.json_response({"status": "ERROR", "error": f"{request.path}: page not found"}, status=404)
+
+    async def _misled(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        """The answer, unless this request's fault leaves none; faults of bodies are left to the handlers."""
+        endpoint = FILES if request.path.startswith(f"/{BUCKET}/") else NAME_OF.get(_template(request))
+        kind = None if endpoint is None else self.faults.next(endpoint)
+        BODY_FAULT.set(None)  # requests of one connection share their context
+        if kind in REFUSALS:
+            return _refusal(kind)
+        if kind in ("hang", "cut"):
+            if kind == "hang":
+                await asyncio.sleep(HANG_SECONDS)
+            _abort(request)
+            return web.Response()
+        BODY_FAULT.set(kind)
+        return await handler(request)
 
     async def _rest(self, market: Market, answering: Answering, request: web.Request) -> web.StreamResponse:
         asked = Asked(str(request.url.origin()) + request.path, dict(request.match_info), dict(request.query), self._clock.now())
         packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        kind = BODY_FAULT.get()
         with self._clock.busy():
             try:
-                answer = await asyncio.to_thread(_answer, market, answering, asked, packed)
+                answer = await asyncio.to_thread(_answer, market, answering, asked, packed, kind, str(request.url))
             except BadRequest as error:
                 return web.json_response({"status": "ERROR", "error": str(error)}, status=400)
             except NotFound as error:
@@ -209,6 +240,8 @@ class SimulatorServer:
             headers["Link"] = f'<{answer.next_url}>; rel="next"'
         if answer.body[:2] == b"\x1f\x8b":
             headers[hdrs.CONTENT_ENCODING] = "gzip"
+        if kind == "reset":
+            return await _half(request, answer.body)
         return web.Response(body=answer.body, content_type="application/json", headers=headers)
 
     async def _file(self, files: FlatFiles, request: web.Request) -> web.StreamResponse:
@@ -226,7 +259,10 @@ class SimulatorServer:
         }
         if request.headers.get(hdrs.IF_NONE_MATCH, "").strip('"') == stored.etag:
             return web.Response(status=304, headers=headers)
-        data, status = memoryview(stored.data), 200
+        kind = BODY_FAULT.get()
+        if kind == "reset":
+            return await _half(request, stored.data)
+        data, status = memoryview(stored.data if kind is None else await asyncio.to_thread(spoiled_file, kind, stored.data)), 200
         if hdrs.RANGE in request.headers:
             try:
                 first, last, _ = request.http_range.indices(len(data))
@@ -254,8 +290,38 @@ async def _sent(request: web.Request, data: memoryview, status: int, headers: Ma
     return response
 
 
-def _answer(market: Market, answering: Answering, asked: Asked, packed: bool) -> Answer:
+def _template(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
+
+
+def _refusal(kind: str) -> web.Response:
+    headers = {"Retry-After": str(LATER_SECONDS)} if kind == "429-later" else None
+    if kind == "html":
+        page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+        return web.Response(status=REFUSALS[kind], text=page, content_type="text/html")
+    return web.json_response({"status": "ERROR", "error": f"a simulated {kind}"}, status=REFUSALS[kind], headers=headers)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _half(request: web.Request, body: bytes) -> web.StreamResponse:
+    """The beginning of an answer, then the end of the connection."""
+    response = web.StreamResponse()
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    _abort(request)
+    return response
+
+
+def _answer(market: Market, answering: Answering, asked: Asked, packed: bool, kind: str | None, url: str) -> Answer:
     answer = answering(market, asked)
+    if kind is not None and kind != "reset":
+        answer = msgspec.structs.replace(answer, body=spoiled(kind, answer.body, url))
     if packed and len(answer.body) >= COMPRESSED_FROM:
         return msgspec.structs.replace(answer, body=gzipped(answer.body))
     return answer

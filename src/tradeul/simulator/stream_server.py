@@ -18,6 +18,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tradeul.clock import Clock, SteppedClock
+from tradeul.simulator.faults import spoiled_frames
 from tradeul.simulator.market import Market
 from tradeul.simulator.stream_feed import AFTER_CLOSE, Batch, StreamFeed, status
 
@@ -86,8 +87,9 @@ class Connection:
 
 
 class StreamServer:
-    def __init__(self, market: Market, clock: Clock, accepts: Callable[[str], bool]) -> None:
-        self._market, self._clock, self._accepts = market, clock, accepts
+    def __init__(self, market: Market, clock: Clock, accepts: Callable[[str], bool], fault: Callable[[], str | None]) -> None:
+        """``fault``: that of the next second told."""
+        self._market, self._clock, self._accepts, self._fault = market, clock, accepts, fault
         self._feed = StreamFeed(market)
         self._connections: dict[str, Connection] = {}
         self._wanted = asyncio.Event()
@@ -119,9 +121,12 @@ class StreamServer:
         while not any(connection.channels >= channels for connection in self._connections.values()):
             await asyncio.sleep(0.001)
 
-    async def close(self) -> None:
+    async def close_all(self) -> None:
         for connection in list(self._connections.values()):
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def close(self) -> None:
+        await self.close_all()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _authenticate(self, socket: web.WebSocketResponse) -> Connection | None:
@@ -210,13 +215,18 @@ class StreamServer:
         kinds = set[str]().union(*(connection.kinds for connection in listeners))
         if self._clock.now() - due > BEHIND_LIMIT:
             kinds.discard("A")
+        fault = self._fault()
+        if fault == "cut":
+            await self.close_all()
+            return
         with self._clock.busy():
             wanted = {connection: _wishes(connection) for connection in listeners}
             frames = await self._in_thread(self._encoded, session, second, frozenset(kinds), wanted)
             for connection in listeners:
-                if not all(connection.put(frame) for frame in frames[connection]):
+                told = spoiled_frames(fault, frames[connection])
+                if not all(connection.put(frame) for frame in told):
                     await self._dismiss(connection, "slow_consumer", "The connection does not keep up and was closed.")
-                elif frames[connection] and isinstance(self._clock, SteppedClock):
+                elif told and isinstance(self._clock, SteppedClock):
                     await self._await_taken(connection)
             if second % 60 == PREPARE_AT and "A" in kinds:
                 await self._in_thread(self._feed.prepare, session, second // 60 * 60 + 60)
