@@ -165,6 +165,8 @@ def simulator(settings: Settings, state: Path) -> Child:
     arguments += ["--tickers", str(settings.simulator_tickers), "--host", settings.host, "--port", str(settings.simulator_port)]
     if settings.simulator_recording is not None:
         arguments += ["--recording", str(settings.simulator_recording)]
+    if settings.simulator_faults:
+        arguments += ["--faults", settings.simulator_faults]
     return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
 
 
@@ -183,8 +185,6 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
     calendar = nyse()
     with claimed_state(settings, simulate=simulate, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
-    if settings.simulator_faults:
-        arguments += ["--faults", settings.simulator_faults]
         async with AsyncExitStack() as stack:
             clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
             runs: list[Run] = [LoopWatchdog().run]

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     simulator_speed: float = Field(1.0, gt=0, le=3600)
     simulator_recording: Path | None = None
     simulator_skip_closed: bool = True
-
     simulator_faults: str = ""
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; arguments of the command line win.
