@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 TICKERS = 300
+PORTS = ("api_port", "gateway_port", "maintenance_port", "simulator_port")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEUL_", "MASSIVE_", "POLYGON_"))}
 
 
@@ -35,7 +36,7 @@ class Product:
 
     def __init__(self, state: Path, **settings: object) -> None:
         self.state = state
-        names = {"state": state, "simulator_tickers": TICKERS} | dict.fromkeys(("api_port", "gateway_port", "simulator_port"), 0) | settings
+        names = {"state": state, "simulator_tickers": TICKERS} | dict.fromkeys(PORTS, 0) | settings
         environment = CLEAN | {f"TRADEUL_{name.upper()}": str(value) for name, value in names.items()}
         command = [sys.executable, "-m", "tradeul", "up"]
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by `_ended`; a pipe that nobody reads would fill

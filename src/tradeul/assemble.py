@@ -1,6 +1,7 @@
 """Picks the concrete parts and starts them in order; ends them in the reverse order.
 
-    folder, locks, ports -> clock -> bus -> simulator -> stores -> maintenance, live, scanner, gateway, api
+    folder, locks, ports -> clock -> bus -> simulator -> stores -> maintenance, live, scanner, gateway, api, HTTP of maintenance
+                                                              `-> maintenance alone, for one run
 
 The first part that fails ends all: loudly here, with one sentence on the
 console. Nothing else knows concrete classes.
@@ -9,8 +10,8 @@ console. Nothing else knows concrete classes.
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -21,11 +22,14 @@ from tradeul import __version__
 from tradeul.api.server import ApiServer
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
-from tradeul.clock import Clock, SimulatedClock, SystemClock
+from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
 from tradeul.errors import StartError
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.service import LiveService
-from tradeul.maintenance.service import MaintenanceService, Windows
+from tradeul.maintenance.datasets import Schedule, Windows
+from tradeul.maintenance.report import Status, status
+from tradeul.maintenance.server import MaintenanceServer
+from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK, Calendar, nyse
 from tradeul.ops import logs
 from tradeul.ops.child import Child, end_orphan
@@ -48,6 +52,7 @@ FLAT_FILES_BUCKET = "flatfiles"
 SIMULATED_KEY = "simulated"  # the simulator takes any; this one is in nobody's logs
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
+MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
 
@@ -87,27 +92,40 @@ Run: TypeAlias = Callable[[], Coroutine[object, object, None]]
 Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
 
 
-@contextmanager
-def claimed_state(settings: Settings, *, simulate: bool, fresh: bool) -> Iterator[Path]:
-    """The folder of this run, ours alone while the context lasts."""
-    root = usable_folder(settings.state)
-    simulated = simulate or settings.vendor_key is None
-    if not simulate and settings.vendor_key is None and (root / REAL_DATA).exists():
+def is_simulated(settings: Settings, *, simulate: bool = False) -> bool:
+    """Raises StartError: without a key, on a folder of real data, and the simulated market was not asked for."""
+    if simulate or settings.vendor_key is not None:
+        return simulate
+    if (settings.state / REAL_DATA).exists():
         raise StartError(
-            f"The state folder {root} holds real market data but no vendor key is set: set MASSIVE_API_KEY, "
+            f"The state folder {settings.state} holds real market data but no vendor key is set: set MASSIVE_API_KEY, "
             "or give --simulate to run the simulated market beside it."
         )
-    with sole_owner(root, "maintenance"), sole_owner(root, "scanner"):
+    return True
+
+
+def state_folder(settings: Settings, *, simulated: bool) -> Path:
+    return settings.state / "simulated" if simulated else settings.state
+
+
+@contextmanager
+def claimed_state(
+    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
+) -> Iterator[Path]:
+    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
+    root = usable_folder(settings.state)
+    with ExitStack() as stack:
+        for role in roles:
+            stack.enter_context(sole_owner(root, role))
+        (root / "locks" / ADDRESS).unlink(missing_ok=True)
         end_orphan(root / "simulated" / SIMULATOR_PID, SIMULATOR)
-        for setting in ("api_port", "gateway_port", *(["simulator_port"] if simulated else [])):
+        for setting in ports:
             free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
         if not simulated:
             (root / REAL_DATA).touch()
-            yield root
-            return
-        if fresh:
+        elif fresh:
             shutil.rmtree(root / "simulated", ignore_errors=True)
-        yield usable_folder(root / "simulated")
+        yield usable_folder(state_folder(settings, simulated=simulated))
 
 
 def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> SimulatedClock:
@@ -181,61 +199,149 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
     Raises:
         TradeulError, alone or in an ExceptionGroup: what stopped it.
     """
-    simulated = simulate or settings.vendor_key is None
-    calendar = nyse()
-    with claimed_state(settings, simulate=simulate, fresh=fresh) as state:
+    simulated = is_simulated(settings, simulate=simulate)
+    ports = ["api_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated else [])]
+    with claimed_state(settings, (MAINTENANCE, "scanner"), ports, simulated=simulated, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
-            clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
-            runs: list[Run] = [LoopWatchdog().run]
-            starts: list[Run] = []
-            redis_url = settings.redis_url
-            if redis_url is None:
-                server = EmbeddedServer(state, clock)
-                redis_url = server.url
-                stack.push_async_callback(server.stop)
-                starts.append(server.start)
-                runs.append(server.run)
-            if simulated:
-                child = simulator(settings, state)
-                stack.push_async_callback(child.stop)
-                starts.append(child.start)
-                runs.append(child.run)
-            await asyncio.gather(*(start() for start in starts))
-            vendor = simulated_vendor(settings.host, child.ready["port"]) if simulated else real_vendor(settings, settings.vendor_key or "")
-            bus = Bus(redis_url, clock)
-            stack.push_async_callback(bus.close)
-            await run_services(settings, Place(state, simulated, clock, calendar, bus, vendor), runs, stack, ready)
+            place, runs = await start_borders(settings, state, stack, simulated=simulated)
+            await run_services(settings, place, runs, stack, ready)
+
+
+async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool) -> tuple[Place, list[Run]]:
+    """Clock, bus and vendor, up and answering; and what must run on for them."""
+    calendar = nyse()
+    clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
+    runs: list[Run] = []
+    starts: list[Run] = []
+    redis_url = settings.redis_url
+    if redis_url is None:
+        server = EmbeddedServer(state, clock)
+        redis_url = server.url
+        stack.push_async_callback(server.stop)
+        starts.append(server.start)
+        runs.append(server.run)
+    if simulated:
+        child = simulator(settings, state)
+        stack.push_async_callback(child.stop)
+        starts.append(child.start)
+        runs.append(child.run)
+    await asyncio.gather(*(start() for start in starts))
+    vendor = simulated_vendor(settings.host, child.ready["port"]) if simulated else real_vendor(settings, settings.vendor_key or "")
+    bus = Bus(redis_url, clock)
+    stack.push_async_callback(bus.close)
+    return Place(state, simulated, clock, calendar, bus, vendor), runs
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """What maintenance is built on, and what of it others use too."""
+
+    catalog: Catalog
+    http: HttpClient
+    maintenance: MaintenanceService
+
+
+def windows_of(settings: Settings) -> Windows:
+    return Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+
+
+def catalog_url(state: Path) -> str:
+    return f"sqlite:///{state / 'catalog.db'}"
+
+
+async def open_stores(settings: Settings, place: Place, stack: AsyncExitStack) -> Stores:
+    lake = Lake(place.state / "lake", __version__, place.simulated)
+    catalog = await asyncio.to_thread(Catalog, catalog_url(place.state))
+    http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
+    await stack.enter_async_context(http)
+    market = PolygonClient(http, place.vendor.rest)
+    files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
+    parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
+    return Stores(catalog, http, MaintenanceService(*parts, windows_of(settings)))
 
 
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     mode = "SIMULATED" if place.simulated else "LIVE"
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
-    lake = Lake(place.state / "lake", __version__, place.simulated)
-    catalog = await asyncio.to_thread(Catalog, f"sqlite:///{place.state / 'catalog.db'}")
-    http = await stack.enter_async_context(HttpClient(clock, settings.requests_per_minute, settings.concurrency, vendor.key))
-    market = PolygonClient(http, vendor.rest)
-    files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
-    windows = Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
-    maintenance = MaintenanceService(market, files, lake, catalog, bus, clock, calendar, windows)
+    watchdog = LoopWatchdog()
+    stores = await open_stores(settings, place, stack)
+    catalog, maintenance = stores.catalog, stores.maintenance
+    at = settings.host, settings.maintenance_port
+    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
-    live_market = PolygonClient(http, vendor.rest, bulk=False)
+    live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     live = LiveService(live_market, PolygonStream(clock, vendor.stream, vendor.key), bus, clock, calendar, mode)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
     )
     origins: set[str] = set()  # looked at on every call
-    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins)
+    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
     async with asyncio.TaskGroup() as group:
-        for run in (*runs, maintenance.run, live.run, scanner.run, gateway.run):
+        for run in (*runs, watchdog.run, maintenance.run, maintenance_http.run, live.run, scanner.run, gateway.run):
             group.create_task(run())
+        await maintenance_http.started.wait()
+        stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
-        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port)
+        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
         group.create_task(api.run())
         await api.started.wait()
         origins |= page_origins(api.port)
         await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
+
+
+@contextmanager
+def told_address(settings: Settings, port: int) -> Iterator[None]:
+    """Where maintenance answers stands in the state folder: commands of the same folder find it there, whatever the port."""
+    path = settings.state / "locks" / ADDRESS
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    path.write_text(f"http://{host}:{port}")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def maintenance_address(settings: Settings) -> str | None:
+    """Where the maintenance of this folder said that it answers; it may be gone since."""
+    path = settings.state / "locks" / ADDRESS
+    return path.read_text() if path.exists() else None
+
+
+@asynccontextmanager
+async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceService]:
+    """Maintenance in this process, without its wake-ups.
+
+    Raises:
+        FolderInUse: another process maintains the folder.
+    """
+    simulated = is_simulated(settings)
+    # Nobody else asks this simulator, so any port does.
+    settings = settings.model_copy(update={"simulator_port": 0})
+    with claimed_state(settings, (MAINTENANCE,), (), simulated=simulated) as state:
+        logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
+        async with AsyncExitStack() as stack:
+            place, runs = await start_borders(settings, state, stack, simulated=simulated)
+            stores = await open_stores(settings, place, stack)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run()) for run in runs]
+                yield stores.maintenance
+                for task in tasks:
+                    task.cancel()
+
+
+def standing(settings: Settings) -> Status:
+    """What the ledger of the folder says, while nobody maintains it; nothing is changed."""
+    simulated = is_simulated(settings)
+    state, calendar = state_folder(settings, simulated=simulated), nyse()
+    clock: Clock = SystemClock()
+    if simulated:
+        kept = state / "clock.json"
+        started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
+        clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at)
+    rows = Catalog(catalog_url(state)).ledger() if (state / "catalog.db").exists() else []
+    ledger = {(row.dataset, row.session): row for row in rows}
+    return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")
 
 
 async def simulate_alone(settings: Settings) -> None:

@@ -2,7 +2,8 @@
 
     TradeulError
     +-- SettingsError          a setting is wrong, or settings contradict each other
-    +-- StartError             the program cannot start here (port, folder, second instance)
+    +-- StartError             the program cannot start here (port, folder)
+    |   +-- FolderInUse        another process runs on it
     +-- CalendarError          a date that is no session, or outside the calendar's years
     +-- ProviderError          the vendor did not give what was asked; knows if asking again helps
     |   +-- MalformedResponse  a body of a wrong form: names endpoint and position
@@ -37,6 +38,10 @@ class SettingsError(TradeulError):
 
 class StartError(TradeulError):
     """The program cannot start here."""
+
+
+class FolderInUse(StartError):
+    """Another process runs on the state folder."""
 
 
 class CalendarError(TradeulError):

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import aiohttp
 import pytest
 
+from tests.schema_fuzz import found_nothing
 from tradeul import __version__
 from tradeul.api.server import ApiServer
 from tradeul.bus.embedded import EmbeddedServer
@@ -56,7 +57,7 @@ async def stand(bus):
     await bus.put_lists([WINNERS])
     api = ApiServer(bus, SteppedClock(NOON), nyse(), "SIMULATED", "127.0.0.1", 0, 9000)
     running = asyncio.create_task(api.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await api.started.wait()
         async with aiohttp.ClientSession() as client:
             yield Stand(bus, api, client)
@@ -200,3 +201,8 @@ async def test_an_idle_connection_does_not_hold_up_the_end(stand):
 async def test_other_machines_are_not_served_without_a_token(bus):
     with pytest.raises(SettingsError, match="TRADEUL_HOST"):
         ApiServer(bus, SystemClock(), nyse(), "LIVE", "192.0.2.1", 0, 9000)
+
+
+async def test_schemathesis_finds_nothing(stand):
+    await stand.frame()
+    await found_nothing(stand.url)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tradeul.errors import RunRefused, Unauthorized, VendorUnavailable
+from tradeul.maintenance.datasets import DATASETS
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import State
 from tradeul.records.runs import WHOLE, RunOptions, RunStatus
@@ -191,7 +192,7 @@ async def test_other_programs_read_how_the_session_stands(house):
     key = "maintenance:status:2026-03-09"
     status = msgspec.json.decode(await house.bus.redis.get(key), type=RunStatus)
     assert (status.date, status.success, status.tasks["ohlc_daily"]) == (SESSION, False, State.FAILED)
-    assert set(status.tasks) == {"tickers", "splits", "ohlc_daily", "volume_slots", "baselines", "redis_sync"}
+    assert set(status.tasks) == set(DATASETS)
     assert 6 * 86_400 < await house.bus.redis.ttl(key) <= 7 * 86_400
     assert await house.bus.redis.get("maintenance:last_run") == b"2026-03-09"
     house.market.faults.clear()

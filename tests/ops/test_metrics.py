@@ -11,7 +11,7 @@ def test_what_is_unknown_is_not_shown():
 
 
 def test_a_hostile_label_stays_one_line():
-    assert lines(counters("asked", "Asked.", ("status",), {('2"\n0\\0',): 3})) == ['asked_total{status="2\\"\\n0\\\\0"} 3.0']
+    assert lines(counters("asked", "Asked.", ("status",), [(('2"\n0\\0',), 3)])) == ['asked_total{status="2\\"\\n0\\\\0"} 3.0']
 
 
 def test_a_process_shows_the_loops_longest_pause():

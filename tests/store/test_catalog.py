@@ -1,6 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -89,9 +90,10 @@ def test_a_run_is_kept_whole_and_survives_reopening(url):
 def test_only_the_last_runs_are_kept(url, monkeypatch):
     monkeypatch.setattr("tradeul.store.catalog.RUNS_KEPT", 3)
     catalog = Catalog(url)
-    for number in range(6):
-        catalog.add_run(run_of(number))
-    assert [run.completed for run in catalog.runs()] == [5, 4, 3]
+    good = msgspec.structs.replace(run_of(0), options=RunOptions(), success=True)
+    for run in [good, *map(run_of, range(1, 6))]:
+        catalog.add_run(run)
+    assert [run.completed for run in catalog.runs()] == [5, 4, 3, 0], "and the last good one"
 
 
 def test_the_migrations_lead_to_the_tables_that_the_code_knows(url):

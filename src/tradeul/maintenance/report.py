@@ -33,6 +33,7 @@ class Status(msgspec.Struct, frozen=True):
     mode: str
     now: datetime  # the product's
     next_run_at: datetime | None  # None: nobody is up to wake
+    sessions_behind: int
     run: Run | None  # under way
     datasets: dict[str, dict[State, int]]  # how many wanted partitions are in which state
     partitions: list[Partition]  # newest session first
@@ -57,7 +58,7 @@ def worst(ledger: Ledger, keys: Iterable[Key], in_progress: Collection[Key] = ()
     for key in keys:
         state = state_of(ledger, key, in_progress)
         states[key[0]] = min(state, states.get(key[0], state), key=WORST_FIRST.index)
-    return states
+    return {name: states[name] for name in DATASETS if name in states}
 
 
 def sessions_behind(ledger: Ledger, schedule: Schedule, now: datetime) -> int:
@@ -84,6 +85,7 @@ def status(
         mode=mode,
         now=now,
         next_run_at=next_run_at,
+        sessions_behind=sessions_behind(ledger, schedule, now),
         run=run,
         datasets={name: dict(states) for name, states in counts.items()},
         partitions=[_partition(row_of(ledger, *key), state_of(ledger, key, in_progress)) for key in keys],

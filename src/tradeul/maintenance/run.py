@@ -137,7 +137,7 @@ class Reconciliation:
         good = [row for row in rows if row.state is not State.FAILED]
         counts = {name: sum(getattr(row, name) or 0 for row in rows) for name in ("expected", "got")}
         seconds = round((self._clock.now() - begun_at).total_seconds(), 3)
-        self._seconds[dataset] = self._seconds.get(dataset, 0.0) + seconds
+        self._seconds[dataset] = round(self._seconds.get(dataset, 0.0) + seconds, 3)
         if good:
             log.info("task_completed", task=dataset, **counts, partitions=self._done[dataset] - before, duration_seconds=seconds)
 

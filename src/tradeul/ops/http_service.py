@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -32,9 +32,11 @@ from tradeul.ops.watchdog import LoopWatchdog
 
 DRAIN_SECONDS = 1
 BACKLOG = 128
+MAX_BODY_BYTES = 64 * 1024
 JSON, PROBLEM_JSON = "application/json", "application/problem+json"
 REFERENCE = "#/components/schemas/{name}"
 
+Record = TypeVar("Record")
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 log = structlog.get_logger()
 
@@ -93,6 +95,9 @@ class HttpService:
         """Add what this service answers."""
         raise NotImplementedError
 
+    def describe(self, components: dict[str, Any]) -> None:
+        """Say more of the records than their types do."""
+
     async def metrics(self) -> Iterable[Metric]:
         """What `/metrics` shows beside the process's own."""
         return ()
@@ -119,8 +124,20 @@ class HttpService:
         app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
         self.routes(app)
         app.middleware("http")(_refuse_foreign)  # the last one added is asked first
-        _describe(app, self._records)
+        self._describe_in(app)
         return app
+
+    def _describe_in(self, app: FastAPI) -> None:
+        plain = app.openapi
+
+        def openapi() -> dict[str, Any]:
+            description = plain()
+            _, components = msgspec.json.schema_components(self._records, ref_template=REFERENCE)
+            self.describe(components)
+            description.setdefault("components", {}).setdefault("schemas", {}).update(components)
+            return description
+
+        app.openapi = openapi  # type: ignore[method-assign]
 
     async def _metrics(self) -> Response:
         return Response(exposition([*process_metrics(self._watchdog), *await self.metrics()]), media_type=TEXT_FORMAT)
@@ -151,6 +168,25 @@ def json_answer(body: object, status: HTTPStatus = HTTPStatus.OK, headers: Mappi
 
 def problem_body(status: HTTPStatus, detail: str) -> bytes:
     return msgspec.json.encode(Problem("about:blank", status.phrase, int(status), detail))
+
+
+async def read_body(request: Request, record: type[Record], absent: Record, example: str) -> Record:
+    """The JSON body; ``absent`` when there is none.
+
+    Raises:
+        HTTPException: too large, or not of this form; ``example`` shows a right one.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES:,} bytes.")
+    if not body:
+        return absent
+    try:
+        return msgspec.json.decode(body, type=record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}. Send something like {example}.") from error
 
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -192,37 +228,26 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] 
 # ---- their description
 
 
-def answers(record: type | None = None, *problems: HTTPStatus, text: str | None = None, ok: HTTPStatus = HTTPStatus.OK) -> Responses:
+def answers(record: Any = None, *problems: HTTPStatus, text: str | None = None, ok: HTTPStatus = HTTPStatus.OK) -> Responses:
     """OpenAPI's ``responses`` of a route: the record as JSON, or ``text`` of that type, and what may go wrong."""
     content: dict[str, Any] = {}
     if record is not None:
-        content[JSON] = {"schema": _reference(record)}
+        content[JSON] = {"schema": _schema(record)}
     if text is not None:
         content[text] = {"schema": {"type": "string"}}
-    problem = {PROBLEM_JSON: {"schema": _reference(Problem)}}
+    problem = {PROBLEM_JSON: {"schema": _schema(Problem)}}
     refused: Responses = {int(each): {"description": each.phrase, "content": problem} for each in problems}
     return {int(ok): {"description": ok.phrase, "content": content}, **refused}
 
 
 def body_of(record: type) -> dict[str, Any]:
     """OpenAPI's description of a JSON body that may be left out."""
-    return {"requestBody": {"required": False, "content": {JSON: {"schema": _reference(record)}}}}
+    return {"requestBody": {"required": False, "content": {JSON: {"schema": _schema(record)}}}}
 
 
-def _reference(record: type) -> dict[str, str]:
-    return {"$ref": REFERENCE.format(name=record.__name__)}
-
-
-def _describe(app: FastAPI, records: Iterable[type]) -> None:
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        description = plain()
-        _, components = msgspec.json.schema_components(records, ref_template=REFERENCE)
-        description.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        return description
-
-    app.openapi = openapi  # type: ignore[method-assign]
+def _schema(record: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([record], ref_template=REFERENCE)
+    return schema
 
 
 def _documentation(app: FastAPI) -> Response:

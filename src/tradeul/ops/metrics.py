@@ -3,7 +3,7 @@
 No counters of its own: a number has one owner, here it is only shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -17,30 +17,30 @@ TEXT_FORMAT = CONTENT_TYPE_PLAIN_0_0_4
 
 def gauge(name: str, about: str, value: float | None) -> Metric:
     """One value; none at all while it is unknown."""
-    return gauges(name, about, (), {} if value is None else {(): value})
+    return gauges(name, about, (), [] if value is None else [((), value)])
 
 
-def gauges(name: str, about: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> Metric:
+def gauges(name: str, about: str, labels: tuple[str, ...], values: Iterable[tuple[Sequence[str], float]]) -> Metric:
     family = GaugeMetricFamily(name, about, labels=labels)
-    for key, value in values.items():
+    for key, value in values:
         family.add_metric(key, value)
     return family
 
 
 def counter(name: str, about: str, value: float) -> Metric:
-    return counters(name, about, (), {(): value})
+    return counters(name, about, (), [((), value)])
 
 
-def counters(name: str, about: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> Metric:
+def counters(name: str, about: str, labels: tuple[str, ...], values: Iterable[tuple[Sequence[str], float]]) -> Metric:
     family = CounterMetricFamily(name, about, labels=labels)
-    for key, value in values.items():
+    for key, value in values:
         family.add_metric(key, value)
     return family
 
 
 def process_metrics(watchdog: LoopWatchdog | None) -> Iterator[Metric]:
     """What every service of a process shows: version, memory, processor, the loop's pauses."""
-    yield gauges("tradeul_build_info", "The version that runs.", ("version",), {(__version__,): 1})
+    yield gauges("tradeul_build_info", "The version that runs.", ("version",), [((__version__,), 1)])
     if watchdog is not None:
         about = "The longest pause of the event loop since the start."
         yield gauge("tradeul_event_loop_longest_pause_seconds", about, watchdog.longest_seconds)

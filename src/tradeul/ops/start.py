@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tradeul.errors import StartError
+from tradeul.errors import FolderInUse, StartError
 
 
 def usable_folder(folder: Path) -> Path:
@@ -30,7 +30,7 @@ def sole_owner(state: Path, role: str) -> Iterator[None]:
     """Hold the lock of ``role`` on this state folder.
 
     Raises:
-        StartError: another process holds it.
+        FolderInUse: another process holds it.
     """
     locks = state / "locks"
     locks.mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def sole_owner(state: Path, role: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         pid = owner.read_text() if owner.exists() else "unknown"
-        raise StartError(f"Another Tradeul (process {pid}) runs on {state}: stop it, or set TRADEUL_STATE to another folder.") from error
+        raise FolderInUse(f"Another Tradeul (process {pid}) runs on {state}: stop it, or set TRADEUL_STATE to another folder.") from error
     try:
         owner.write_text(str(os.getpid()))
         yield

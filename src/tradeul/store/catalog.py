@@ -128,18 +128,20 @@ class Catalog:
             raise StoreError(f"The ledger could not be written: {error}") from error
 
     def add_run(self, run: Run) -> None:
-        """Keep a finished run; of all only the last `RUNS_KEPT`.
+        """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
 
         Raises:
             StoreError: the catalog did not take it.
         """
         values = {column.name: getattr(run, column.name) for column in _runs.columns if column.name != "number"}
         values |= {name: msgspec.json.encode(values[name]).decode() for name in _RUN_PARTS}
+        succeeded = sa.select(sa.func.max(_runs.c.number)).where(_runs.c.success & (_runs.c.options == "{}")).scalar_subquery()
         try:
             with self._engine.begin() as connection:
-                added = connection.execute(sa.insert(_runs).values(**values)).inserted_primary_key
-                if added is not None:
-                    connection.execute(sa.delete(_runs).where(_runs.c.number <= added[0] - RUNS_KEPT))
+                connection.execute(sa.insert(_runs).values(**values))
+                last = connection.execute(sa.select(sa.func.max(_runs.c.number))).scalar_one()
+                old = _runs.c.number <= last - RUNS_KEPT
+                connection.execute(sa.delete(_runs).where(old & (_runs.c.number != sa.func.coalesce(succeeded, 0))))
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"The run could not be noted: {error}") from error
 
