@@ -48,6 +48,13 @@ class OhlcDailyTask:
     def _land(self, session: date, bars: list[DailyBar], ledger: Ledger) -> Landed:
         # Asked now, not with the call: the answer may have been asked for long ahead.
         expected, least = expectation(ledger, session)
+        if expected == 0:
+            raise IncompleteData(
+                f"{session}: {len(bars):,} daily bars came, but neither a ticker list nor another session stands to hold them against. "
+                "The next run asks again, after the tickers.",
+                expected=0,
+                got=0,
+            )
         good, faults = sift(bars, session)
         if len(good) < max(least, 1):
             missing = self._missing(good, nearest(ledger, session))
