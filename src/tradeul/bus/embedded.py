@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from tradeul.clock import Clock
 from tradeul.errors import StartError
+from tradeul.ops.child import end
 
 SOCKET_PATH_BYTES = 107  # what the kernel takes for a unix socket
 START_SECONDS = 5.0
@@ -96,17 +97,10 @@ class EmbeddedServer:
             await self._spawn()
 
     async def stop(self) -> None:
-        """End the child: politely, then not."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        self.path.unlink(missing_ok=True)
+        if process is not None:
+            await end(process)
+            self.path.unlink(missing_ok=True)
 
     async def _spawn(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -68,14 +68,20 @@ class Child:
     async def stop(self) -> None:
         process, self._process = self._process, None
         self._pid_file.unlink(missing_ok=True)
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            await end(process)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Politely, then not."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def end_orphan(pid_file: Path, module: str) -> None:
