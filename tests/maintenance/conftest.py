@@ -153,6 +153,7 @@ async def make_house(tmp_path):
             root = tmp_path / f"house{len(houses)}"
             root.mkdir()
             houses.append(House(root, bus, clock, SmallMarket(clock, **market), windows))
+            houses[-1].bus_url = server.url  # for other processes
             return houses[-1]
 
         yield make
