@@ -249,7 +249,9 @@ def catalog_url(state: Path) -> str:
     return f"sqlite:///{state / 'catalog.db'}"
 
 
-async def open_stores(settings: Settings, place: Place, stack: AsyncExitStack) -> Stores:
+async def open_stores(
+    settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
+) -> Stores:
     lake = Lake(place.state / "lake", __version__, place.simulated)
     catalog = await asyncio.to_thread(Catalog, catalog_url(place.state))
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
@@ -257,14 +259,15 @@ async def open_stores(settings: Settings, place: Place, stack: AsyncExitStack) -
     market = PolygonClient(http, place.vendor.rest)
     files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
-    return Stores(catalog, http, MaintenanceService(*parts, windows_of(settings)))
+    return Stores(catalog, http, MaintenanceService(*parts, windows_of(settings), gateway_address))
 
 
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     mode = "SIMULATED" if place.simulated else "LIVE"
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
     watchdog = LoopWatchdog()
-    stores = await open_stores(settings, place, stack)
+    gateways: list[str] = []  # where it answers, once it does
+    stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
     catalog, maintenance = stores.catalog, stores.maintenance
     at = settings.host, settings.maintenance_port
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
@@ -283,6 +286,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         await maintenance_http.started.wait()
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
+        gateways.append(http_address(settings.host, gateway.port))
         api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
         group.create_task(api.run())
         await api.started.wait()
@@ -290,12 +294,15 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
 
 
+def http_address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
 def told_address(settings: Settings, port: int) -> Iterator[None]:
     """Where maintenance answers stands in the state folder: commands of the same folder find it there, whatever the port."""
     path = settings.state / "locks" / ADDRESS
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    path.write_text(f"http://{host}:{port}")
+    path.write_text(http_address(settings.host, port))
     try:
         yield
     finally:

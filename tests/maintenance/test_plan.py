@@ -2,7 +2,18 @@ from datetime import date, time
 
 import pytest
 
-from tradeul.maintenance.datasets import BASELINES, DATASETS, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
+from tradeul.maintenance.datasets import (
+    BASELINES,
+    DATASETS,
+    NEW_TRADING_DAY,
+    OHLC_DAILY,
+    REDIS_SYNC,
+    SPLITS,
+    TICKERS,
+    VOLUME_SLOTS,
+    Schedule,
+    Windows,
+)
 from tradeul.maintenance.plan import RANGE_SESSIONS, plan
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import LedgerRow, State
@@ -29,15 +40,15 @@ def test_every_wanted_partition_has_a_step(ledger, now):
     planned = {(step.dataset, session) for step in steps for session in step.sessions}
     traded = {(dataset, session) for dataset in (OHLC_DAILY, VOLUME_SLOTS) for session in SCHEDULE.window(dataset, now)}
     served = {(dataset, session) for dataset in (TICKERS, SPLITS, BASELINES, REDIS_SYNC) for session in SCHEDULE.served(now)}
-    assert planned == traded | served
+    assert planned == traded | served | {(NEW_TRADING_DAY, SESSION)}
 
 
 @ledgers
 @moments
 def test_todays_lists_come_first(ledger, now):
     steps = plan(ledger, SCHEDULE, now)
-    assert names(steps[:5]) == [TICKERS, SPLITS, OHLC_DAILY, BASELINES, REDIS_SYNC]
-    assert steps[2].session == YESTERDAY
+    assert names(steps[:6]) == [NEW_TRADING_DAY, TICKERS, SPLITS, OHLC_DAILY, BASELINES, REDIS_SYNC]
+    assert steps[3].session == YESTERDAY
 
 
 @ledgers
@@ -100,7 +111,7 @@ def planned(**options):
 def test_one_session_is_its_partitions_and_what_today_makes_of_them():
     today = {(dataset, SESSION) for dataset in (TICKERS, SPLITS, BASELINES, REDIS_SYNC)}
     assert planned(target_date=YESTERDAY) == {(OHLC_DAILY, YESTERDAY), (VOLUME_SLOTS, YESTERDAY)} | today
-    assert planned(target_date=SESSION) == today
+    assert planned(target_date=SESSION) == today | {(NEW_TRADING_DAY, SESSION)}
     before_slots = date(2026, 1, 5)
     assert planned(target_date=before_slots) == {(OHLC_DAILY, before_slots)} | today
 

@@ -7,6 +7,7 @@ import structlog
 from tradeul.analytics.baselines import Baselines
 from tradeul.bus.topics import BASELINES_CHANGED, MAINTENANCE_PROGRESS
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
+from tradeul.maintenance.datasets import DATASETS
 from tradeul.maintenance.run import AHEAD
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import State
@@ -251,7 +252,7 @@ async def test_what_happens_is_logged_and_told(house):
         listener.cancel()
     await asyncio.gather(*listeners, return_exceptions=True)
     assert {record.session for record in changed} == {SESSION}
-    assert {record.task for record in heard} == {"tickers", "splits", "ohlc_daily", "volume_slots", "baselines", "redis_sync"}
+    assert {record.task for record in heard} == set(DATASETS)
     assert all(0 <= record.done <= record.total for record in heard)
     events = [log["event"] for log in logs]
     assert events[0] == "maintenance_cycle_started" and events[-1] == "maintenance_cycle_finished"

@@ -23,6 +23,7 @@ from tradeul.bus.topics import (
     LAST_RUN_KEY,
     LISTS_CHANGED,
     LISTS_KEY,
+    TRADING_SESSION_KEY,
     Record,
     Topic,
     baselines_key,
@@ -32,6 +33,7 @@ from tradeul.bus.topics import (
 )
 from tradeul.clock import Clock
 from tradeul.errors import BusUnavailable
+from tradeul.records.events import TradingSession
 from tradeul.records.lists import ListDefinition, ListFrame
 from tradeul.records.runs import Run, RunStatus
 
@@ -74,9 +76,10 @@ class Bus:
             except (RedisError, TimeoutError) as error:
                 raise BusUnavailable(f"The bus does not answer ({error!r}): is the server that TRADEUL_REDIS_URL names up?") from error
 
-    async def publish(self, topic: Topic[Record], record: Record) -> None:
+    async def publish(self, topic: Topic[Record], record: Record) -> int:
+        """How many heard it."""
         async with self._asking() as redis:
-            await redis.publish(topic.channel, msgspec.json.encode(record))
+            return int(await redis.publish(topic.channel, msgspec.json.encode(record)))
 
     async def subscribe(self, topic: Topic[Record]) -> AsyncIterator[Record]:
         async for payload in self._listen([topic.channel], sharded=False):
@@ -172,7 +175,16 @@ class Bus:
         except (BusUnavailable, TimeoutError):
             return False
 
-    async def drop_baselines(self, sessions: Sequence[date]) -> None:
-        """Forget the blobs of sessions that nobody reads any more."""
+    async def drop_baselines(self, sessions: Sequence[date]) -> int:
+        """Forget the blobs of sessions that nobody reads any more; how many there were."""
         async with self._asking() as redis:
-            await redis.delete(*(baselines_key(session.isoformat()) for session in sessions))
+            return int(await redis.delete(*(baselines_key(session.isoformat()) for session in sessions)))
+
+    async def put_trading_session(self, session: TradingSession) -> None:
+        async with self._asking() as redis:
+            await redis.set(TRADING_SESSION_KEY, msgspec.json.encode(session))
+
+    async def get_trading_session(self) -> TradingSession | None:
+        async with self._asking() as redis:
+            payload = await redis.get(TRADING_SESSION_KEY)
+        return None if payload is None else msgspec.json.decode(payload, type=TradingSession)

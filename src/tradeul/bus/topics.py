@@ -6,6 +6,7 @@
 | baselines:changed | BaselinesChanged | maintenance |
 | maintenance:progress | Progress | maintenance |
 | maintenance:status:{date}, maintenance:last_run | RunStatus; the date | maintenance |
+| trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
@@ -19,7 +20,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from tradeul.records.events import BaselinesChanged, FeedStatus, Progress
+from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress
 from tradeul.records.lists import ListDefinition
 
 Record = TypeVar("Record")
@@ -38,9 +39,11 @@ class Topic(Generic[Record]):
 FEED_STATUS = Topic("feed:status", FeedStatus)
 BASELINES_CHANGED = Topic("baselines:changed", BaselinesChanged)
 MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
+NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 
 LISTS_KEY = "lists:current"
+TRADING_SESSION_KEY = "trading:session"
 LAST_RUN_KEY = "maintenance:last_run"
 
 

@@ -2,8 +2,8 @@
 
 A dataset is a task of the same name (`tasks/`). Those *of a served session*
 (the universe, splits, baselines, what the bus holds) are wanted for the
-current session, and from the evening on for the next; those *of a traded
-session* for a window of past ones. What is loaded before its final instant is
+current session, and from the evening on for the next; the announcement of a
+session from its own 03:00 on; those *of a traded session* for a window of past ones. What is loaded before its final instant is
 `provisional` and due again after it. To add a task: a row here, a file there.
 """
 
@@ -13,13 +13,14 @@ import msgspec
 
 from tradeul.market_calendar import Calendar, at
 
-TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, REDIS_SYNC = (
+TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, REDIS_SYNC, NEW_TRADING_DAY = (
     "tickers",
     "splits",
     "ohlc_daily",
     "volume_slots",
     "baselines",
     "redis_sync",
+    "new_trading_day",
 )
 # The vendor's files of a day are complete about then, on the next session.
 FILES_AT = time(11, 0)
@@ -41,6 +42,7 @@ class Dataset(msgspec.Struct, frozen=True):
     served: bool  # of a served session, else of traded sessions
     needs: tuple[str, ...] = ()  # of the same session, in the lake
     evening: bool = False  # a traded session's: already due at 17:00, else at 20:15
+    announced: bool = False  # a served session's: due once it has begun, not the evening before
 
 
 DATASETS = {
@@ -52,6 +54,7 @@ DATASETS = {
         Dataset(VOLUME_SLOTS, served=False, needs=(OHLC_DAILY,)),
         Dataset(BASELINES, served=True, needs=(TICKERS, SPLITS)),
         Dataset(REDIS_SYNC, served=True, needs=(BASELINES,)),
+        Dataset(NEW_TRADING_DAY, served=True, announced=True),
     )
 }
 
@@ -64,6 +67,8 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def due_at(self, dataset: str, session: date) -> datetime:
         kind = DATASETS[dataset]
+        if kind.announced:
+            return at(session, self.windows.new_day_at)
         if kind.served:
             return at(self.calendar.previous(session), self.windows.final_at)
         return at(session, self.windows.maintenance_at if kind.evening else self.windows.final_at)
@@ -76,6 +81,12 @@ class Schedule(msgspec.Struct, frozen=True):
         current = self.calendar.current_session(now)
         following = self.calendar.next(current)
         return [current, following] if self.due_at(BASELINES, following) <= now else [current]
+
+    def sessions(self, dataset: str, now: datetime) -> list[date]:
+        """The sessions whose partitions of ``dataset`` are wanted, oldest first."""
+        if not DATASETS[dataset].served:
+            return self.window(dataset, now)
+        return [session for session in self.served(now) if self.due_at(dataset, session) <= now]
 
     def before(self, dataset: str, served: date) -> list[date]:
         """The traded sessions whose partitions go into the baselines of ``served``, oldest first."""

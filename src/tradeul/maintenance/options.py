@@ -47,8 +47,8 @@ def _check_sessions(options: RunOptions, target: date, schedule: Schedule, now: 
 
 
 def _check_task(task: str, target: date, schedule: Schedule, now: datetime) -> None:
-    served = schedule.served(now)
     if DATASETS[task].served:
+        served = schedule.sessions(task, now)
         if target not in served:
             raise RunRefused(f"{task} is loaded for the session that is served ({served[0]}), not for {target}.")
         return

@@ -1,5 +1,6 @@
 """What a run does, in which order: a pure function of schedule, ledger and instant.
 
+    first   the new day's announcement
     head    tickers, splits, the last close                 -> baselines, bus   (first rows of the lists)
     body    first load: newest first, in the order in which today's lists need it
             later:      oldest first, in the order of dependency
@@ -19,7 +20,18 @@ from datetime import date, datetime
 
 import msgspec
 
-from tradeul.maintenance.datasets import BASELINES, DATASETS, FILES_AT, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import (
+    BASELINES,
+    DATASETS,
+    FILES_AT,
+    NEW_TRADING_DAY,
+    OHLC_DAILY,
+    REDIS_SYNC,
+    SPLITS,
+    TICKERS,
+    VOLUME_SLOTS,
+    Schedule,
+)
 from tradeul.maintenance.ledger import Ledger, row_of
 from tradeul.market_calendar import at
 from tradeul.records.partitions import State
@@ -65,7 +77,8 @@ def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions 
 def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
     current, *following = schedule.served(now)
     last_close = schedule.calendar.previous(current)
-    steps = [*_list(current), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
+    steps = _announce(schedule, now)
+    steps += [*_list(current), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
     body = _first_load if is_first_load(ledger) else _catch_up
     steps += body(schedule, now, current)
     for session in following:
@@ -86,7 +99,8 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
 
     current, *following = schedule.served(now)
     slots = traded(VOLUME_SLOTS)
-    steps = [*_list(current), *_each(OHLC_DAILY, traded(OHLC_DAILY)), *_each(VOLUME_SLOTS, _filed(schedule, slots, now))]
+    steps = _announce(schedule, now) if current in sessions else []
+    steps += [*_list(current), *_each(OHLC_DAILY, traded(OHLC_DAILY)), *_each(VOLUME_SLOTS, _filed(schedule, slots, now))]
     for start in range(0, len(slots), RANGE_SESSIONS):
         steps += _ranged(slots[start : start + RANGE_SESSIONS])
     steps += _publish(current)
@@ -94,6 +108,10 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
         if session in sessions:
             steps += [*_list(session), *_publish(session)]
     return steps
+
+
+def _announce(schedule: Schedule, now: datetime) -> list[Step]:
+    return _each(NEW_TRADING_DAY, schedule.sessions(NEW_TRADING_DAY, now))
 
 
 def _list(session: date) -> list[Step]:

@@ -42,8 +42,8 @@ class Status(msgspec.Struct, frozen=True):
 def wanted(schedule: Schedule, now: datetime) -> list[Key]:
     """Every partition that is wanted now, newest session first, in the order of dependency."""
     keys: list[Key] = []
-    for name, dataset in DATASETS.items():
-        keys += [(name, session) for session in (schedule.served(now) if dataset.served else schedule.window(name, now))]
+    for name in DATASETS:
+        keys += [(name, session) for session in schedule.sessions(name, now)]
     order = list(DATASETS)
     return sorted(keys, key=lambda key: (-key[1].toordinal(), order.index(key[0])))
 

@@ -26,13 +26,13 @@ from tradeul.clock import Clock
 from tradeul.errors import CorruptPartition, NotEntitled, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
-from tradeul.maintenance.datasets import DATASETS, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import DATASETS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
 from tradeul.maintenance.ledger import Key, Landed
 from tradeul.maintenance.options import again
 from tradeul.maintenance.plan import Step, plan
 from tradeul.maintenance.tasks import InThread, Landing, Task
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
-from tradeul.records.events import Progress
+from tradeul.records.events import Progress, TradingSession
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
 from tradeul.store.catalog import Catalog
@@ -84,8 +84,8 @@ class Reconciliation:
         self._wanted: set[Key] = set()
         self._options = options
         self._id = secrets.token_hex(4)
-        self._started_at = self._clock.now()
-        self._session = self._schedule.calendar.current_session(self._started_at)
+        self.started_at = self._clock.now()
+        self._session = self._schedule.calendar.current_session(self.started_at)
         self._reason: str | None = None
         self._seconds: dict[str, float] = {}
         self._progress: Progress | None = None
@@ -94,7 +94,7 @@ class Reconciliation:
 
     async def go(self) -> Run:
         await self._read_ledger()
-        steps = plan(self._ledger, self._schedule, self._started_at, self._options)
+        steps = plan(self._ledger, self._schedule, self.started_at, self._options)
         self._again = again(self._options, steps)
         self._wanted = {(step.dataset, each) for step in steps for each in step.sessions}
         log.info("maintenance_cycle_started", date=str(self._session), due=len({s for s in steps if self._is_due(s)}))
@@ -233,6 +233,12 @@ class Reconciliation:
             row = rules.row_of(self._ledger, REDIS_SYNC, session)
             if row.inputs is not None and not await self._bus.baselines_bytes(session):
                 await self._note([rules.forgotten(row, "the bus was emptied")])
+                await self._put_trading_session(session)
+
+    async def _put_trading_session(self, session: date) -> None:
+        """The key again, where the bus lost it; what was announced once is not announced twice."""
+        if rules.row_of(self._ledger, NEW_TRADING_DAY, session).state is State.COMPLETED:
+            await self._bus.put_trading_session(TradingSession(session, self._schedule.calendar.previous(session)))
 
     async def _note(self, rows: Sequence[LedgerRow]) -> None:
         if rows:
@@ -265,6 +271,8 @@ class Reconciliation:
         return all(rules.completed(self._ledger, name, [session]) for name in kind.needs)
 
     def _clear_staging(self) -> None:
+        if not any(dataset == VOLUME_SLOTS for dataset, _ in self._wanted):
+            return  # not this run's business
         window = self._schedule.window(VOLUME_SLOTS, self._clock.now())
         if len(rules.completed(self._ledger, VOLUME_SLOTS, window)) == len(window):
             self._slots.cleared()
@@ -283,7 +291,7 @@ class Reconciliation:
             id=self._id,
             date=self._session,
             options=self._options,
-            started_at=self._started_at,
+            started_at=self.started_at,
             reason=self._reason,
             completed=sum(self._done.values()),
             tasks=report.worst(self._ledger, self._wanted, self.in_progress),
@@ -293,11 +301,11 @@ class Reconciliation:
 
     async def _finish(self) -> Run:
         now = self._clock.now()
-        settled = all(rules.is_settled(self._ledger, self._schedule, *key, self._started_at) for key in self._wanted)
+        settled = all(rules.is_settled(self._ledger, self._schedule, *key, self.started_at) for key in self._wanted)
         failed = tuple(self._ledger[key] for key in sorted(self._wanted) if report.state_of(self._ledger, key) is State.FAILED)
         run = msgspec.structs.replace(self.view(), finished_at=now, success=settled, failed=failed, progress=None)
         await self._tell(run)
-        seconds = (now - self._started_at).total_seconds()
+        seconds = (now - self.started_at).total_seconds()
         log.info(
             "maintenance_cycle_finished",
             date=str(self._session),

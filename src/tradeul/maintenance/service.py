@@ -8,8 +8,9 @@ What a run does is `run.py`'s; what it should do, `plan.py`'s.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,7 +20,18 @@ from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.errors import RunRefused, StoreError
 from tradeul.maintenance import report
-from tradeul.maintenance.datasets import BASELINES, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
+from tradeul.maintenance.client import GatewayClient
+from tradeul.maintenance.datasets import (
+    BASELINES,
+    NEW_TRADING_DAY,
+    OHLC_DAILY,
+    REDIS_SYNC,
+    SPLITS,
+    TICKERS,
+    VOLUME_SLOTS,
+    Schedule,
+    Windows,
+)
 from tradeul.maintenance.forecast import forecast
 from tradeul.maintenance.ledger import Key
 from tradeul.maintenance.options import again, check
@@ -27,6 +39,7 @@ from tradeul.maintenance.plan import Step, plan
 from tradeul.maintenance.run import Parts, Reconciliation, gone
 from tradeul.maintenance.tasks import Landing, Task
 from tradeul.maintenance.tasks.baselines import BaselinesTask
+from tradeul.maintenance.tasks.new_trading_day import NewTradingDayTask
 from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
 from tradeul.maintenance.tasks.splits import SplitsTask
@@ -58,6 +71,7 @@ class MaintenanceService:
         clock: Clock,
         calendar: Calendar,
         windows: Windows,
+        gateway_address: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._lake = lake
         self._catalog = catalog
@@ -72,6 +86,7 @@ class MaintenanceService:
             VOLUME_SLOTS: slots,
             BASELINES: BaselinesTask(lake, self._schedule),
             REDIS_SYNC: RedisSyncTask(lake, bus, self._schedule, self._in_thread),
+            NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, GatewayClient(gateway_address, clock)),
         }
         self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
         self._current: Reconciliation | None = None
@@ -85,6 +100,14 @@ class MaintenanceService:
             self._group = group
             group.create_task(self._wake())
             group.create_task(self._watch_bus())
+            group.create_task(self._herald())
+
+    @asynccontextmanager
+    async def on_demand(self) -> AsyncIterator[None]:
+        """No wake-ups: only runs that are asked for."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            yield
 
     async def _wake(self) -> None:
         while True:
@@ -95,6 +118,16 @@ class MaintenanceService:
             if not run.success:
                 self.next_run_at = min(self.next_run_at, self._clock.now() + RETRY_RUN)
             await self._clock.sleep_until(self.next_run_at)
+
+    async def _herald(self) -> None:
+        """Announce a session at its 03:00 even while a long run, begun before it, is under way; else `_wake` does."""
+        while True:
+            session = self._schedule.calendar.next(self._schedule.calendar.current_session(self._clock.now()))
+            due_at = self._schedule.due_at(NEW_TRADING_DAY, session)
+            log.info("cache_clear_scheduler_started", next_at=due_at.isoformat(), date=str(session))
+            await self._clock.sleep_until(due_at)
+            if self._current is not None and self._current.started_at < due_at:
+                await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY)).go()
 
     async def _watch_bus(self) -> None:
         """A bus that was emptied while nothing else is due gets its keys again."""

@@ -31,3 +31,20 @@ class Progress(msgspec.Struct, frozen=True):
     done: int
     total: int
     detail: str = ""
+
+
+class TradingSession(msgspec.Struct, frozen=True):
+    """The value of key ``trading:session``: for programs without a calendar."""
+
+    date: date
+    previous_date: date  # the session before, not the day before
+
+
+class NewTradingDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``trading:new_day`` says, once a session, at its 03:00 ET."""
+
+    event: str = "new_trading_day"
+    date: date
+    timestamp: int  # epoch milliseconds
+    action: str = "clear_caches"
+    previous_date: date
