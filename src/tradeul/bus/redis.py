@@ -6,7 +6,7 @@ the readers of `topics.py` allow for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 
@@ -23,12 +23,16 @@ from tradeul.bus.topics import (
     LAST_RUN_KEY,
     LISTS_CHANGED,
     LISTS_KEY,
+    POINTER_KEY,
     TRADING_SESSION_KEY,
+    UNIVERSE_KEY,
     Record,
     Topic,
+    averages_key,
     baselines_key,
     delta_channel,
     frame_key,
+    metadata_key,
     run_status_key,
 )
 from tradeul.clock import Clock
@@ -42,6 +46,7 @@ PING_SECONDS = 2.0
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
+UNIVERSE_DRAFT = f"{UNIVERSE_KEY}:draft"
 SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
 
 
@@ -188,3 +193,62 @@ class Bus:
         async with self._asking() as redis:
             payload = await redis.get(TRADING_SESSION_KEY)
         return None if payload is None else msgspec.json.decode(payload, type=TradingSession)
+
+    # What other programs look tickers up by. In batches, so that neither the loop nor the server is held for long.
+
+    async def put_metadata(self, documents: Mapping[str, bytes]) -> None:
+        async with self._asking() as redis:
+            await redis.mset({metadata_key(symbol): document for symbol, document in documents.items()})
+
+    async def put_averages(self, commands: Sequence[bytes]) -> None:
+        """Encoded commands (`slot_averages.encode`), since the client's own encoding of 2.4 million fields takes 20 s."""
+        async with self._asking() as redis:
+            connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.send_packed_command(list(commands))
+                for _ in commands:
+                    await connection.read_response()
+            except BaseException:
+                await connection.disconnect()  # with answers unread it must not serve another
+                raise
+            finally:
+                await redis.connection_pool.release(connection)
+
+    async def drop_averages(self, symbols: Sequence[str]) -> None:
+        async with self._asking() as redis:
+            await redis.unlink(*(averages_key(symbol) for symbol in symbols))
+
+    async def draft_universe(self, symbols: Sequence[str]) -> None:
+        """Begin a new set of symbols, or go on with it; `put_universe` puts it in place."""
+        async with self._asking() as redis:
+            await redis.sadd(UNIVERSE_DRAFT, *symbols)
+
+    async def drop_universe_draft(self) -> None:
+        async with self._asking() as redis:
+            await redis.unlink(UNIVERSE_DRAFT)
+
+    async def put_universe(self) -> None:
+        """Replace the set by its draft, and forget the keys of what is in it no more."""
+        async with self._asking() as redis:
+            found = await redis.sdiff([UNIVERSE_KEY, UNIVERSE_DRAFT])
+            gone = [symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in found]
+            if gone:  # before the rename: killed in between, the next difference names them again
+                await redis.unlink(*map(metadata_key, gone), *map(averages_key, gone))
+            await redis.rename(UNIVERSE_DRAFT, UNIVERSE_KEY)
+
+    async def count_universe(self) -> int:
+        async with self._asking() as redis:
+            return int(await redis.scard(UNIVERSE_KEY))
+
+    async def without_keys(self, symbols: Sequence[str], averaged: Sequence[str]) -> list[str]:
+        """Those of ``symbols`` without metadata, and of ``averaged`` without averages."""
+        keys = [(symbol, metadata_key(symbol)) for symbol in symbols] + [(symbol, averages_key(symbol)) for symbol in averaged]
+        async with self._asking() as redis, redis.pipeline(transaction=False) as pipe:
+            for _, key in keys:
+                pipe.exists(key)
+            there = await pipe.execute()
+        return sorted({symbol for (symbol, _), found in zip(keys, there, strict=True) if not found})
+
+    async def point_to_baselines(self, session: date) -> None:
+        async with self._asking() as redis:
+            await redis.set(POINTER_KEY, session.isoformat())

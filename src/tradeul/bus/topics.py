@@ -10,6 +10,9 @@
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
+| baselines:current | the session of the newest blob, moved last; for people | maintenance |
+| ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
+| rvol:hist:avg:{symbol} | hash: slot -> mean cumulative volume | maintenance |
 
 Messages are lost when nobody listens; so each is only a hint that a key, the
 lake or the catalog has something new, or is repeated soon.
@@ -44,6 +47,8 @@ LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 
 LISTS_KEY = "lists:current"
 TRADING_SESSION_KEY = "trading:session"
+UNIVERSE_KEY = "ticker:universe"
+POINTER_KEY = "baselines:current"
 LAST_RUN_KEY = "maintenance:last_run"
 
 
@@ -62,3 +67,11 @@ def run_status_key(session: str) -> str:
 def delta_channel(list_name: str) -> str:
     """The sharded channel of a list: crc16 (XMODEM, Redis's own) modulo 16."""
     return f"scanner:deltas:{binascii.crc_hqx(list_name.encode(), 0) % DELTA_CHANNELS}"
+
+
+def metadata_key(symbol: str) -> str:
+    return f"metadata:ticker:{symbol}"
+
+
+def averages_key(symbol: str) -> str:
+    return f"rvol:hist:avg:{symbol}"
