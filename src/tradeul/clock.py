@@ -2,6 +2,7 @@
 
     SystemClock      the machine's
     SimulatedClock   anchor + elapsed x speed; the anchor is a file, so that restarts and other processes agree
+    LateClock        another one, so much behind: a delayed market's
     SteppedClock     tests: jumps to the next wake-up when nothing is running
 
 Schedules and market time ask a clock. Network time-outs are wall time. Backoff
@@ -144,6 +145,28 @@ class SimulatedClock:
         draft.write_text(clock.to_json())
         os.replace(draft, path)
         return clock
+
+
+class LateClock:
+    """Another clock, so much behind: the time of a delayed market."""
+
+    def __init__(self, clock: Clock, delay: timedelta) -> None:
+        self._clock, self._delay = clock, delay
+
+    def now(self) -> datetime:
+        return self._clock.now() - self._delay
+
+    async def sleep_until(self, instant: datetime) -> None:
+        await self._clock.sleep_until(instant + self._delay)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    async def back_off(self, seconds: float) -> None:
+        await self._clock.back_off(seconds)
+
+    def busy(self) -> AbstractContextManager[None]:
+        return self._clock.busy()
 
 
 class SteppedClock:

@@ -1,20 +1,22 @@
 """The simulated vendor on one port: REST, stream and flat files, in this process under any clock, or as a child process (`main`).
 
     /v1 /v2 /v3 /vX /stocks/v1 /stocks/vX   REST; Bearer key or ?apiKey=
-    /stocks                                 WebSocket
+    /stocks, /delayed/stocks                WebSocket
     /flatfiles/...                          S3, path style; any signature
 
 Answers are computed in threads, so that the stream keeps its beat. Bars come from
-`market.py`, what goes wrong on purpose from `faults.py`; here is only who asks what.
+`market.py`, what goes wrong on purpose from `faults.py`, what a key may ask from
+`plans.py`; here is only who asks what.
 """
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
@@ -24,13 +26,14 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
-from tradeul.clock import Clock
+from tradeul.clock import Clock, LateClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import Calendar
 from tradeul.simulator import aggregates, reference
 from tradeul.simulator.faults import FILES, LATER_SECONDS, REFUSALS, STREAM, Faults, Rule, spoiled, spoiled_file
 from tradeul.simulator.files import BUCKET, FlatFiles, no_such_key
 from tradeul.simulator.market import Market
+from tradeul.simulator.plans import LATE, NOT_ENTITLED, access_denied, may_stream, plan_of, signing_key
 from tradeul.simulator.recorded import RecordedMarket
 from tradeul.simulator.snapshot import snapshot
 from tradeul.simulator.source import Source
@@ -124,6 +127,7 @@ class SimulatorServer:
         self._tasks: list[asyncio.Task[None]] = []
         # Apart from the threads of REST: ten files asked for at once would keep every answer waiting.
         self._file_thread = ThreadPoolExecutor(1, "flat-files")
+        self._asked_at: dict[str, deque[datetime]] = {}  # by keys whose plan counts requests
         self.port = config.port
         self.faults = Faults(config.faults, config.seed)
 
@@ -131,11 +135,14 @@ class SimulatorServer:
         """Raises StartError: the recording cannot be played, or the port cannot be used."""
         market = Market(await asyncio.to_thread(self._source), self._calendar)
         self.market = market
-        stream, files = StreamServer(market, self._clock, self._accepts, self._stream_fault), FlatFiles(market)
+        stream = StreamServer(market, self._clock, self._accepts, self._stream_fault, partial(may_stream, delayed=False))
+        late = StreamServer(market, LateClock(self._clock, LATE), self._accepts, self._stream_fault, partial(may_stream, delayed=True))
+        files = FlatFiles(market)
         app = web.Application(middlewares=[self._guard])
         for path, answering in ROUTES.items():
             app.router.add_get(path, partial(self._rest, market, answering))
         app.router.add_get("/stocks", stream.handle)
+        app.router.add_get("/delayed/stocks", late.handle)
         app.router.add_get(f"/{BUCKET}/{{key:.+}}", partial(self._file, files))
         for path in ("/health", "/ready"):
             app.router.add_get(path, self._health)
@@ -150,8 +157,8 @@ class SimulatorServer:
                 f"The simulator cannot listen on {place} ({error.strerror}): set TRADEUL_SIMULATOR_PORT to another."
             ) from error
         self.port = self._runner.addresses[0][1]
-        self._stream = stream
-        self._tasks = [asyncio.create_task(stream.run()), asyncio.create_task(self._warm(market))]
+        self._stream, self._late = stream, late
+        self._tasks = [asyncio.create_task(run) for run in (stream.run(), late.run(), self._warm(market))]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -164,6 +171,7 @@ class SimulatorServer:
         if self._runner is not None:
             if hasattr(self, "_stream"):
                 await self._stream.close()
+                await self._late.close()
             await self._runner.cleanup()
             self._runner = None
 
@@ -197,14 +205,32 @@ class SimulatorServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        free = request.path in ("/stocks", "/health", "/ready") or request.path.startswith(f"/{BUCKET}/")
-        key = request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ") or request.query.get("apiKey", "")
-        if not free and not self._accepts(key):
+        free = request.path in ("/stocks", "/delayed/stocks", "/health", "/ready") or request.path.startswith(f"/{BUCKET}/")
+        if not free and not self._accepts(_key(request)):
             return web.json_response({"status": "ERROR", "error": "Unknown API Key"}, status=401)
+        if (refusal := self._beyond_plan(request)) is not None:
+            return refusal
         try:
             return await self._misled(request, handler)
         except web.HTTPNotFound:
             return web.json_response({"status": "ERROR", "error": f"{request.path}: page not found"}, status=404)
+
+    def _beyond_plan(self, request: web.Request) -> web.Response | None:
+        """The refusal of what the key's plan does not include."""
+        if request.path.startswith(f"/{BUCKET}/"):
+            lacks = FILES in plan_of(signing_key(request.headers.get(hdrs.AUTHORIZATION, ""))).lacks
+            return web.Response(status=403, body=access_denied(), content_type="application/xml") if lacks else None
+        key = _key(request)
+        plan, endpoint, now = plan_of(key), NAME_OF.get(_template(request)), self._clock.now()
+        if endpoint is not None and plan.requests_per_minute is not None:
+            asked_at = self._asked_at.setdefault(key, deque(maxlen=plan.requests_per_minute))
+            if len(asked_at) == asked_at.maxlen and now - asked_at[0] < timedelta(minutes=1):
+                said = "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue."
+                return web.json_response({"status": "ERROR", "error": said}, status=429)
+            asked_at.append(now)
+        if endpoint in plan.lacks:
+            return web.json_response({"status": "NOT_AUTHORIZED", "message": NOT_ENTITLED}, status=403)
+        return None
 
     async def _misled(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         """The answer, unless this request's fault leaves none; faults of bodies are left to the handlers."""
@@ -222,12 +248,13 @@ class SimulatorServer:
         return await handler(request)
 
     async def _rest(self, market: Market, answering: Answering, request: web.Request) -> web.StreamResponse:
-        asked = Asked(str(request.url.origin()) + request.path, dict(request.match_info), dict(request.query), self._clock.now())
+        delay = plan_of(_key(request)).delay
+        asked = Asked(str(request.url.origin()) + request.path, dict(request.match_info), dict(request.query), self._clock.now() - delay)
         packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         kind = BODY_FAULT.get()
         with self._clock.busy():
             try:
-                answer = await asyncio.to_thread(_answer, market, answering, asked, packed, kind, str(request.url))
+                answer = await asyncio.to_thread(_answer, market, answering, asked, packed, kind, str(request.url), late=bool(delay))
             except BadRequest as error:
                 return web.json_response({"status": "ERROR", "error": str(error)}, status=400)
             except NotFound as error:
@@ -290,6 +317,10 @@ async def _sent(request: web.Request, data: memoryview, status: int, headers: Ma
     return response
 
 
+def _key(request: web.Request) -> str:
+    return request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ") or request.query.get("apiKey", "")
+
+
 def _template(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical
@@ -318,8 +349,10 @@ async def _half(request: web.Request, body: bytes) -> web.StreamResponse:
     return response
 
 
-def _answer(market: Market, answering: Answering, asked: Asked, packed: bool, kind: str | None, url: str) -> Answer:
+def _answer(market: Market, answering: Answering, asked: Asked, packed: bool, kind: str | None, url: str, *, late: bool) -> Answer:
     answer = answering(market, asked)
+    if late:
+        answer = msgspec.structs.replace(answer, body=answer.body.replace(b'"status":"OK"', b'"status":"DELAYED"', 1))
     if kind is not None and kind != "reset":
         answer = msgspec.structs.replace(answer, body=spoiled(kind, answer.body, url))
     if packed and len(answer.body) >= COMPRESSED_FROM:

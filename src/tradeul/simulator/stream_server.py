@@ -20,6 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from tradeul.clock import Clock, SteppedClock
 from tradeul.simulator.faults import spoiled_frames
 from tradeul.simulator.market import Market
+from tradeul.simulator.plans import NO_STREAM
 from tradeul.simulator.stream_feed import AFTER_CLOSE, Batch, StreamFeed, status
 
 QUEUE_BYTES = 64 << 20
@@ -87,9 +88,17 @@ class Connection:
 
 
 class StreamServer:
-    def __init__(self, market: Market, clock: Clock, accepts: Callable[[str], bool], fault: Callable[[], str | None]) -> None:
-        """``fault``: that of the next second told."""
+    def __init__(
+        self,
+        market: Market,
+        clock: Clock,
+        accepts: Callable[[str], bool],
+        fault: Callable[[], str | None],
+        included: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """``fault``: that of the next second told. ``included``: whether a key's plan lets it in."""
         self._market, self._clock, self._accepts, self._fault = market, clock, accepts, fault
+        self._included = included
         self._feed = StreamFeed(market)
         self._connections: dict[str, Connection] = {}
         self._wanted = asyncio.Event()
@@ -137,6 +146,9 @@ class StreamServer:
             return None
         if request.action != "auth" or not self._accepts(request.params):
             await socket.send_frame(status("auth_failed", "authentication failed"), WSMsgType.TEXT)
+            return None
+        if not self._included(request.params):
+            await socket.send_frame(status("auth_failed", NO_STREAM), WSMsgType.TEXT)
             return None
         connection = Connection(socket, request.params)
         old = self._connections.get(connection.key)
