@@ -209,9 +209,8 @@ def main() -> None:
                 shutil.copytree(Path(folder) / "load", state)
             state.mkdir(exist_ok=True)
             found[name] = one = apart(Given(name, str(state), arguments.tickers, arguments.sessions, arguments.sample))
-            print(
-                f"{name:>17}: {one.seconds:7.1f} s, {one.cpu_seconds:6.1f} s of a core, peak {one.peak_mb:6.0f} MB, {one.requests:,} answers"
-            )
+            cost = f"{one.cpu_seconds:6.1f} s of a core, peak {one.peak_mb:6.0f} MB, {one.requests:,} answers of REST"
+            print(f"{name:>17}: {one.seconds:7.1f} s, {cost}")
             print(f"{'':>19}{one.remark}", flush=True)
     for name, bare in (("load", "download"), ("more", "download more"), ("evening", "download evening")):
         mine, theirs = found[name].seconds, found[bare].seconds
