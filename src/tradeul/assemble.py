@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -332,7 +332,8 @@ async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceServ
             stores = await open_stores(settings, place, stack)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run()) for run in runs]
-                yield stores.maintenance
+                async with stores.maintenance.on_demand():
+                    yield stores.maintenance
                 for task in tasks:
                     task.cancel()
 
@@ -345,7 +346,7 @@ def standing(settings: Settings) -> Status:
     if simulated:
         kept = state / "clock.json"
         started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
-        clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at)
+        clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at.astimezone(UTC))
     rows = Catalog(catalog_url(state)).ledger() if (state / "catalog.db").exists() else []
     ledger = {(row.dataset, row.session): row for row in rows}
     return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")

@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import NoReturn
+from datetime import date
+from typing import Literal, NoReturn
 
 import cyclopts
 
@@ -13,8 +14,11 @@ from tradeul import __version__
 from tradeul.errors import TradeulError
 from tradeul.ops.memory import give_back_freed_memory
 from tradeul.settings import Settings, load_settings
+from tradeul.records.runs import RunOptions
 
 app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
+INTERRUPTED = 130
+
 
 
 @app.command
@@ -39,6 +43,81 @@ def simulate() -> None:
     _run(_simulate(_settings()))
 
 
+@app.command
+def maintain(
+    *, session: date | None = None, only: str | None = None, from_task: str | None = None, force: bool = False, dry_run: bool = False
+) -> None:
+    """Bring the data up to date, once; exit code 0 when it is.
+
+    Parameters
+    ----------
+    session
+        This session's partitions only.
+    only
+        This task only.
+    from_task
+        This task and those after it.
+    force
+        Load again what is complete.
+    dry_run
+        Say the steps, do none.
+    """
+    _maintain(RunOptions(target_date=session, only=only, from_task=from_task, force=force, dry_run=dry_run))
+
+
+@app.command
+def backfill(first: date, last: date, /, *, reprocess: Literal["missing", "failed", "all"] = "missing", dry_run: bool = False) -> None:
+    """Load a range of sessions, before the windows too.
+
+    Parameters
+    ----------
+    first
+        The first date of the range.
+    last
+        The last date of the range.
+    reprocess
+        What is not complete, what failed, or all of it again.
+    dry_run
+        Say the steps, do none.
+    """
+    again, failed = reprocess == "all", reprocess == "failed"
+    _maintain(RunOptions(since=first, target_date=last, force=again, failed_only=failed, dry_run=dry_run))
+
+
+@app.command
+def status(*, watch: bool = False) -> None:
+    """Say how far the numbers can be trusted: what is due, done, missing.
+
+    Parameters
+    ----------
+    watch
+        Again every two seconds, until Ctrl-C.
+    """
+    from tradeul.cli.maintenance import status
+
+    _run(status(_settings(), watch=watch))
+
+
+@app.command
+def doctor(*, json: bool = False) -> None:
+    """Look at all that Tradeul stands on, and say what to do about it. Exit code: 0, 1 with a warning, 2 with a failure.
+
+    Parameters
+    ----------
+    json
+        One JSON object instead of a table.
+    """
+    from tradeul.cli.doctor import doctor
+
+    _run(doctor(_settings(), json=json))
+
+
+def _maintain(options: RunOptions) -> None:
+    from tradeul.cli.maintenance import maintain
+
+    _run(maintain(_settings(), options), interrupted=INTERRUPTED)
+
+
 async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
     from tradeul.assemble import up
     from tradeul.cli.console import show
@@ -59,8 +138,8 @@ def _settings() -> Settings:
         _fail(error)
 
 
-def _run(main: Coroutine[object, object, None]) -> None:
-    """Run until it ends or a signal cancels it, then leave at once.
+def _run(main: Coroutine[object, object, int | None], interrupted: int = 0) -> None:
+    """Run until it ends or a signal cancels it, then leave at once, with the exit code that it returned.
 
     Leaving does not wait for threads at work: whatever they were doing, the next
     start resumes it, and a person who pressed Ctrl-C is not made to wait.
@@ -78,11 +157,11 @@ def _run(main: Coroutine[object, object, None]) -> None:
             return _say(error)
         except BaseExceptionGroup as group:
             return _say(_first(group))
-        return 0
 
     async def leave() -> NoReturn:
         code = await until_signalled()
         sys.stdout.flush()
+            return interrupted
         sys.stderr.flush()
         os._exit(code)
 

@@ -104,7 +104,7 @@ class HttpClient:
     """GET with one key. ``bulk`` work shares nine tenths of the limit; what live asks may use all of it.
 
     Counters for metrics: ``statuses`` (HTTP status, or "timeout" and "connection"),
-    ``rate_wait_seconds``, ``retries``.
+    ``rate_wait_seconds``, ``retries``. ``last_date``: what the last answer said that it was.
     """
 
     def __init__(self, clock: Clock, requests_per_minute: int, concurrency: int, key: str | None = None) -> None:
@@ -116,6 +116,7 @@ class HttpClient:
         pace = max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
         self._limit = RateLimit(requests_per_minute, pace)
         # Strictly slower than the whole, so that bulk work never stands in line before live.
+        self.last_date: str | None = None
         self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10))
         self._places = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
@@ -191,6 +192,7 @@ class HttpClient:
             case 429:
                 message = f"{endpoint}: too many requests ({said}): lower TRADEUL_REQUESTS_PER_MINUTE to the plan's limit"
                 return RateLimited(message, _retry_after_seconds(headers))
+        self.last_date = response.headers.get("Date")
             case 408 | 425 | 499:
                 return VendorUnavailable(f"{endpoint}: status {status} ({said})")
             case _ if status >= 500:

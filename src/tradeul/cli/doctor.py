@@ -1,0 +1,201 @@
+"""``tradeul doctor``: looks at all that the product stands on, changes nothing of it, and says what to do.
+
+Without a vendor key nobody outside this machine is asked.
+"""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from enum import IntEnum
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tradeul.assemble import REAL_DATA, VENDOR_REST, catalog_url, is_simulated, state_folder
+from tradeul.bus.embedded import server_binary
+from tradeul.bus.redis import Bus
+from tradeul.cli.maintenance import There, running_maintenance
+from tradeul.clock import SystemClock
+from tradeul.errors import NotEntitled, ProviderError, StartError, StoreError, Unauthorized
+from tradeul.market_calendar import nyse
+from tradeul.ops.start import free_port, usable_folder
+from tradeul.providers.http import HttpClient
+from tradeul.providers.polygon.client import PolygonClient
+from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+
+GIGABYTE = 1 << 30
+# The windows hold about half a gigabyte; a backfill and the tape some more.
+LITTLE_DISK_BYTES, LEAST_DISK_BYTES = 5 * GIGABYTE, 1 * GIGABYTE
+LARGEST_SKEW_SECONDS = 2.0
+PORT_SECONDS = 2.0
+
+
+class Grade(IntEnum):
+    """Also the exit code."""
+
+    ok = 0
+    warning = 1
+    failure = 2
+
+
+class Finding(msgspec.Struct, frozen=True):
+    about: str
+    grade: Grade
+    says: str
+    remedy: str = ""
+
+
+async def doctor(settings: Settings, *, json: bool) -> int:
+    findings = await examine(settings)
+    worst = max(finding.grade for finding in findings)
+    if json:
+        body = {"worst": worst.name, "findings": [msgspec.structs.asdict(each) | {"grade": each.grade.name} for each in findings]}
+        sys.stdout.write(msgspec.json.encode(body).decode() + "\n")
+    else:
+        show(findings)
+    return worst
+
+
+def show(findings: Sequence[Finding]) -> None:
+    table = Table("", "about", "says", "what to do")
+    styles = {Grade.ok: ("✓", "green"), Grade.warning: ("!", "yellow"), Grade.failure: ("✗", "red")}
+    for each in findings:
+        mark, style = styles[each.grade]
+        table.add_row(Text(mark, style=style), *(Text(words) for words in (each.about, each.says, each.remedy)))
+    Console().print(table)
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    try:
+        simulated = is_simulated(settings)
+    except StartError as error:
+        return [Finding("mode", Grade.failure, str(error), "set MASSIVE_API_KEY, or start with --simulate")]
+    there = await running_maintenance(settings)
+    findings = [_running(settings, there), *_folder(settings, simulated=simulated), await _bus(settings)]
+    if simulated:
+        says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
+        findings += [Finding("mode", Grade.ok, says, "for the real market set MASSIVE_API_KEY"), _clock(None)]
+    else:
+        findings += await _vendor(settings, settings.vendor_key or "")
+    return [*findings, *await _ports(settings, simulated=simulated, running=there is not None)]
+
+
+def _running(settings: Settings, there: There | None) -> Finding:
+    if there is None:
+        return Finding("program", Grade.ok, "no Tradeul answers on this folder", "`tradeul up` starts it")
+    return Finding("program", Grade.ok, f"runs on {settings.state}; its maintenance answers at {there.address}")
+
+
+def _folder(settings: Settings, *, simulated: bool) -> list[Finding]:
+    folder = settings.state
+    try:
+        usable_folder(folder)
+    except StartError as error:
+        return [Finding("state folder", Grade.failure, str(error), "set TRADEUL_STATE to a folder that can be written")]
+    free = shutil.disk_usage(folder).free
+    grade = Grade.ok if free >= LITTLE_DISK_BYTES else Grade.warning if free >= LEAST_DISK_BYTES else Grade.failure
+    remedy = "" if grade is Grade.ok else "make room, or set TRADEUL_STATE to a folder on a larger disk"
+    kinds = [kind for kind, there in (("real", (folder / REAL_DATA).exists()), ("simulated", (folder / "simulated").exists())) if there]
+    return [
+        Finding("state folder", Grade.ok, f"{folder} can be written; it holds {' and '.join(kinds) or 'no'} data"),
+        Finding("disk", grade, f"{free / GIGABYTE:,.1f} GB free", remedy),
+        _catalog(state_folder(settings, simulated=simulated)),
+    ]
+
+
+def _catalog(state: Path) -> Finding:
+    if not (state / "catalog.db").exists():
+        return Finding("catalog", Grade.ok, "SQLite in the state folder, to be made at the first start")
+    try:
+        catalog = Catalog(catalog_url(state))
+        partitions = len(catalog.ledger())
+        catalog.close()
+    except StoreError as error:
+        return Finding("catalog", Grade.failure, str(error), "restore it from a backup; without it everything is loaded anew")
+    return Finding("catalog", Grade.ok, f"SQLite in the state folder: {partitions:,} partitions in the ledger")
+
+
+async def _bus(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        try:
+            return Finding("bus", Grade.ok, f"embedded: {Path(await asyncio.to_thread(server_binary)).name}")
+        except StartError as error:
+            return Finding("bus", Grade.failure, str(error), "install redis-server, or set TRADEUL_REDIS_URL")
+    bus = Bus(settings.redis_url, SystemClock())
+    try:
+        if await bus.answers():
+            return Finding("bus", Grade.ok, "the server of TRADEUL_REDIS_URL answers")
+    finally:
+        await bus.close()
+    return Finding(
+        "bus", Grade.failure, "the server of TRADEUL_REDIS_URL does not answer", "start it, or unset the setting: then ours is used"
+    )
+
+
+async def _vendor(settings: Settings, key: str) -> list[Finding]:
+    """The key and the clock, by one request."""
+    address = settings.vendor_rest or VENDOR_REST
+    async with HttpClient(SystemClock(), settings.requests_per_minute, settings.concurrency, key) as http:
+        try:
+            await PolygonClient(http, address).closures()
+            found = Finding("mode", Grade.ok, f"the vendor at {address} knows the key")
+        except Unauthorized as error:
+            found = Finding("mode", Grade.failure, str(error), "correct MASSIVE_API_KEY")
+        except NotEntitled as error:
+            found = Finding("mode", Grade.warning, str(error), "see which plan the key belongs to")
+        except ProviderError as error:
+            found = Finding("mode", Grade.failure, str(error), "see to the network, then to the vendor's status page")
+        return [found, _clock(http.last_date)]
+
+
+def _clock(vendor_date: str | None) -> Finding:
+    """This machine's clock: inside the calendar, and near the vendor's."""
+    now, sessions = SystemClock().now(), nyse().sessions
+    if not sessions[0] <= now.date() <= sessions[-1]:
+        says = f"it is {now:%Y-%m-%d}; the calendar goes from {sessions[0]} to {sessions[-1]}"
+        return Finding("clock", Grade.failure, says, "set the clock, or install a newer Tradeul")
+    says = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if vendor_date is None:
+        return Finding("clock", Grade.ok, says)
+    # Their date is in whole seconds.
+    skew = (now - parsedate_to_datetime(vendor_date)).total_seconds() - 0.5
+    if abs(skew) > LARGEST_SKEW_SECONDS:
+        return Finding(
+            "clock", Grade.warning, f"{says}: {skew:+.0f} s off the vendor's", "let the machine take its time from the network (NTP)"
+        )
+    return Finding("clock", Grade.ok, f"{says}, as the vendor's")
+
+
+async def _ports(settings: Settings, *, simulated: bool, running: bool) -> list[Finding]:
+    names = ["api_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated and not running else [])]
+    return [await _port(settings, name) for name in names]
+
+
+async def _port(settings: Settings, name: str) -> Finding:
+    port, setting = getattr(settings, name), f"TRADEUL_{name.upper()}"
+    about = f"{name.removesuffix('_port')} port" + (f" {port}" if port else "")
+    try:
+        free_port(settings.host, port, setting)
+        return Finding(about, Grade.ok, "free" if port else "a free one is taken")
+    except StartError as error:
+        if await _is_ours(settings.host, port):
+            return Finding(about, Grade.ok, "a Tradeul answers there")
+        return Finding(about, Grade.failure, str(error), f"end what uses it, or set {setting}")
+
+
+async def _is_ours(host: str, port: int) -> bool:
+    name = f"[{host}]" if ":" in host else host
+    timeout = aiohttp.ClientTimeout(total=PORT_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{name}:{port}/health") as response:
+            body = msgspec.json.decode(await response.read())
+            return isinstance(body, dict) and {"status", "mode"} <= body.keys()
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+        return False

@@ -1,0 +1,115 @@
+"""Each thing that can be wrong is found, and what to do is said."""
+
+import shutil
+import socket
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from aiohttp import web
+
+from tests.product import PORTS
+from tradeul.cli.doctor import Grade, examine, show
+from tradeul.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch):
+    for name in ("MASSIVE_API_KEY", "POLYGON_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def settings(state, **more):
+    return Settings(state=state, **(dict.fromkeys(PORTS, 0) | more))
+
+
+def with_key(state, monkeypatch, address):
+    monkeypatch.setenv("MASSIVE_API_KEY", "k")
+    return settings(state, vendor_rest=address)
+
+
+async def found(about, *arguments, **more):
+    (finding,) = [each for each in await examine(settings(*arguments, **more)) if each.about == about]
+    return finding
+
+
+@asynccontextmanager
+async def vendor(status, body, **headers):
+    """A vendor that says the same to everybody."""
+
+    async def answer(_):
+        return web.json_response(body, status=status, headers=headers)
+
+    application = web.Application()
+    application.add_routes([web.get("/{path:.*}", answer)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+async def test_a_fresh_machine_is_well_and_nobody_is_asked(tmp_path):
+    findings = await examine(settings(tmp_path))
+    assert {each.grade for each in findings} == {Grade.ok}, findings
+    assert "SIMULATED" in next(each.says for each in findings if each.about == "mode")
+    show(findings)
+
+
+async def test_a_taken_port_is_named_with_its_setting(tmp_path):
+    with taken_port() as port:
+        finding = await found(f"gateway port {port}", tmp_path, gateway_port=port)
+    assert finding.grade is Grade.failure
+    assert finding.remedy == "end what uses it, or set TRADEUL_GATEWAY_PORT"
+
+
+async def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert (await found("state folder", tmp_path / "file")).grade is Grade.failure
+
+
+async def test_real_data_without_a_key(tmp_path):
+    (tmp_path / "vendor-data").touch()
+    assert (await found("mode", tmp_path)).grade is Grade.failure
+
+
+@pytest.mark.parametrize(("free", "grade"), [(10 << 30, Grade.ok), (2 << 30, Grade.warning), (1 << 20, Grade.failure)])
+async def test_little_disk(tmp_path, monkeypatch, free, grade):
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    finding = await found("disk", tmp_path)
+    assert (finding.grade, bool(finding.remedy)) == (grade, grade is not Grade.ok)
+
+
+async def test_a_catalog_that_cannot_be_read(tmp_path):
+    (tmp_path / "simulated").mkdir()
+    (tmp_path / "simulated" / "catalog.db").write_bytes(b"no database" * 100)
+    assert (await found("catalog", tmp_path)).grade is Grade.failure
+
+
+async def test_a_bus_that_does_not_answer(tmp_path):
+    assert (await found("bus", tmp_path, redis_url=f"unix://{tmp_path}/nothing.sock")).grade is Grade.failure
+
+
+async def test_a_key_that_the_vendor_does_not_know(tmp_path, monkeypatch):
+    async with vendor(401, {"status": "ERROR", "error": "Unknown API Key"}) as address:
+        findings = await examine(with_key(tmp_path, monkeypatch, address))
+    (mode,) = [each for each in findings if each.about == "mode"]
+    assert (mode.grade, mode.remedy) == (Grade.failure, "correct MASSIVE_API_KEY")
+
+
+async def test_a_clock_that_is_wrong_is_held_against_the_vendors(tmp_path, monkeypatch):
+    async with vendor(200, [], Date="Fri, 02 Jan 2026 12:00:00 GMT") as address:
+        findings = await examine(with_key(tmp_path, monkeypatch, address))
+    grades = {each.about: each.grade for each in findings}
+    assert (grades["mode"], grades["clock"]) == (Grade.ok, Grade.warning)
+    async with vendor(200, []) as address:
+        findings = await examine(with_key(tmp_path, monkeypatch, address))
+    assert {each.about: each.grade for each in findings}["clock"] is Grade.ok
