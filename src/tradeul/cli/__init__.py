@@ -13,12 +13,12 @@ import cyclopts
 from tradeul import __version__
 from tradeul.errors import TradeulError
 from tradeul.ops.memory import give_back_freed_memory
-from tradeul.settings import Settings, load_settings
 from tradeul.records.runs import RunOptions
+from tradeul.settings import Settings, load_settings
 
-app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 INTERRUPTED = 130
 
+app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 
 
 @app.command
@@ -150,9 +150,10 @@ def _run(main: Coroutine[object, object, int | None], interrupted: int = 0) -> N
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            await task
+            return await task or 0
         except asyncio.CancelledError:
             print("Stopped.", file=sys.stderr)  # noqa: T201
+            return interrupted
         except TradeulError as error:
             return _say(error)
         except BaseExceptionGroup as group:
@@ -161,7 +162,6 @@ def _run(main: Coroutine[object, object, int | None], interrupted: int = 0) -> N
     async def leave() -> NoReturn:
         code = await until_signalled()
         sys.stdout.flush()
-            return interrupted
         sys.stderr.flush()
         os._exit(code)
 

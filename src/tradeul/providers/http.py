@@ -111,12 +111,12 @@ class HttpClient:
         self.statuses: Counter[int | str] = Counter()
         self.rate_wait_seconds = 0.0
         self.retries = 0
+        self.last_date: str | None = None
         self._clock = clock
         self._key = key
         pace = max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
         self._limit = RateLimit(requests_per_minute, pace)
         # Strictly slower than the whole, so that bulk work never stands in line before live.
-        self.last_date: str | None = None
         self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10))
         self._places = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
@@ -178,6 +178,7 @@ class HttpClient:
             self.statuses["connection"] += 1
             raise VendorUnavailable(f"{endpoint}: the connection to {address.host} failed: {self._masked(str(error))}") from error
         self.statuses[response.status] += 1
+        self.last_date = response.headers.get("Date")
         if response.status != 200:
             raise self._error(response.status, response.headers, body, endpoint)
         return body
@@ -192,7 +193,6 @@ class HttpClient:
             case 429:
                 message = f"{endpoint}: too many requests ({said}): lower TRADEUL_REQUESTS_PER_MINUTE to the plan's limit"
                 return RateLimited(message, _retry_after_seconds(headers))
-        self.last_date = response.headers.get("Date")
             case 408 | 425 | 499:
                 return VendorUnavailable(f"{endpoint}: status {status} ({said})")
             case _ if status >= 500:
