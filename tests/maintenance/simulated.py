@@ -48,8 +48,8 @@ class CountingSimulator(SimulatorServer):
             elif symbol := re.search(r"/ticker/([^/]+)/range/", path):
                 found.add(("by ticker", symbol[1]))
             else:
-                dataset, day = next((name, match[1]) for name, form in OF_A_SESSION.items() if (match := form.search(path)))
-                found.add((dataset, date.fromisoformat(day)))
+                matches = {name: form.search(path) for name, form in OF_A_SESSION.items()}
+                found |= {(name, date.fromisoformat(match[1])) for name, match in matches.items() if match}
         return found
 
 
@@ -86,12 +86,15 @@ def misbehaves(simulator, text):
 
 
 async def reconciled(house):
-    """One run; the clock moves only over waits between tries."""
+    """One run; the clock moves only over waits between tries, over all of them at once."""
     run = asyncio.create_task(house.service.reconcile())
+    clock = house.clock
     while not run.done():
-        if house.clock._sleepers:
-            await house.clock.advance_to(house.clock._sleepers[0][0])
-        await asyncio.sleep(0)
+        await clock.settle()
+        waiting, clock._sleepers = clock._sleepers, []
+        for instant, _, woken in waiting:
+            clock._now = max(clock._now, instant)
+            woken.set()
     return run.result()
 
 

@@ -30,6 +30,8 @@ from tradeul.records.bars import IntradayBar
 from tradeul.store.lake import Lake
 
 BATCH_TICKERS = 500
+# A vendor that is silent is noticed after these, not after hours of each ticker's own patience.
+PROBED = 10
 SLOT_MINUTES = 5
 # Slots and day are two sums of one tape; late corrections move either a little.
 TICKER_TOLERANCE = 0.01
@@ -81,16 +83,21 @@ class VolumeSlotsTask:
         self._lake.stage(VOLUME_SLOTS, range_name, name, slots_of_bars(bars, self._calendar, sessions))
 
     async def _ask(self, symbols: list[str], sessions: list[date]) -> list[IntradayBar]:
-        """The batch's bars. A ticker that failed stays missing; that all failed is an error."""
-        calls = (self._market.intraday_bars(symbol, SLOT_MINUTES, sessions[0], sessions[-1]) for symbol in symbols)
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        for error in errors:
-            if isinstance(error, Unauthorized | NotEntitled) or not isinstance(error, ProviderError):
-                raise error
-        if len(errors) == len(symbols):
-            raise errors[0]
-        return [bar for answer in answers if not isinstance(answer, BaseException) for bar in answer]
+        """The batch's bars. A ticker that failed stays missing; that all failed, or the first few, is an error."""
+        bars: list[IntradayBar] = []
+        good = 0
+        for part in (symbols[:PROBED], symbols[PROBED:]):
+            calls = (self._market.intraday_bars(symbol, SLOT_MINUTES, sessions[0], sessions[-1]) for symbol in part)
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            errors = [answer for answer in answers if isinstance(answer, BaseException)]
+            for error in errors:
+                if isinstance(error, Unauthorized | NotEntitled) or not isinstance(error, ProviderError):
+                    raise error
+            bars += [bar for answer in answers if not isinstance(answer, BaseException) for bar in answer]
+            good += len(part) - len(errors)
+            if errors and not good:
+                raise errors[0]
+        return bars
 
     def _merge(self, sessions: list[date], range_name: str, names: list[str]) -> list[Landed]:
         results = []
@@ -103,6 +110,8 @@ class VolumeSlotsTask:
             # What stood stays; a ticker asked for again replaces nothing of another.
             slots = pl.concat(parts).unique(["symbol", "slot"], keep="last")
             results.append(self._write(session, slots, "REST", 0))
+        # All that came stands in the lake now; what did not must be asked for again, not taken from here.
+        self._lake.clear_staging(VOLUME_SLOTS)
         return results
 
     def cleared(self) -> None:
