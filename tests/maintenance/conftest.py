@@ -16,7 +16,7 @@ from tradeul.maintenance.service import MaintenanceService, Windows
 from tradeul.market_calendar import at, nyse
 from tradeul.providers.ports import FlatFile
 from tradeul.records.bars import DailyBar, IntradayBar
-from tradeul.records.tickers import Ticker
+from tradeul.records.tickers import FreeFloat, ShortInterest, Ticker, TickerDetails
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 
@@ -95,6 +95,18 @@ class SmallMarket:
             for slot, (ohlc, volume, trades) in by_slot.items():
                 result.append(IntradayBar(symbol, pre_open_ms + slot * minutes * 60_000, *ohlc, volume, None, trades))
         return result
+
+    async def ticker_details(self, symbol):
+        self._call("ticker_details", symbol)
+        return TickerDetails(symbol, 1e6 + int(symbol[1:]), "3571", "ELECTRONIC COMPUTERS")
+
+    async def free_floats(self):
+        self._call("free_floats")
+        return [FreeFloat(symbol, 8e5, date(2026, 3, 1)) for symbol in self.symbols]
+
+    async def short_interest(self, since):
+        self._call("short_interest")
+        return [ShortInterest(symbol, 4e4, since) for symbol in self.symbols]
 
     async def minute_file(self, session):
         self._call("minute_file", session)

@@ -5,6 +5,7 @@ import pytest
 from tradeul.maintenance.datasets import (
     BASELINES,
     DATASETS,
+    METADATA_ENRICH,
     NEW_TRADING_DAY,
     OHLC_DAILY,
     REDIS_SYNC,
@@ -40,7 +41,7 @@ def test_every_wanted_partition_has_a_step(ledger, now):
     planned = {(step.dataset, session) for step in steps for session in step.sessions}
     traded = {(dataset, session) for dataset in (OHLC_DAILY, VOLUME_SLOTS) for session in SCHEDULE.window(dataset, now)}
     served = {(dataset, session) for dataset in (TICKERS, SPLITS, BASELINES, REDIS_SYNC) for session in SCHEDULE.served(now)}
-    assert planned == traded | served | {(NEW_TRADING_DAY, SESSION)}
+    assert planned == traded | served | {(NEW_TRADING_DAY, SESSION), (METADATA_ENRICH, SESSION)}
 
 
 @ledgers
@@ -111,7 +112,7 @@ def planned(**options):
 def test_one_session_is_its_partitions_and_what_today_makes_of_them():
     today = {(dataset, SESSION) for dataset in (TICKERS, SPLITS, BASELINES, REDIS_SYNC)}
     assert planned(target_date=YESTERDAY) == {(OHLC_DAILY, YESTERDAY), (VOLUME_SLOTS, YESTERDAY)} | today
-    assert planned(target_date=SESSION) == today | {(NEW_TRADING_DAY, SESSION)}
+    assert planned(target_date=SESSION) == today | {(NEW_TRADING_DAY, SESSION), (METADATA_ENRICH, SESSION)}
     before_slots = date(2026, 1, 5)
     assert planned(target_date=before_slots) == {(OHLC_DAILY, before_slots)} | today
 

@@ -31,6 +31,10 @@ async def test_a_first_load_and_an_evening_end_complete(make_house):
         assert result.success, result
         baselines = Baselines.from_arrow(await house.bus.get_baselines(SESSION))
         assert (baselines.complete, baselines.rvol_sessions) == (True, 5)
+        known = baselines.table.filter(pl.col("kind") == "CS")
+        assert known.height > 20
+        assert known.select("shares", "free_float", "short_interest", "industry").null_count().row(0) == (0, 0, 0, 0)
+        assert known.filter((pl.col("free_float") > pl.col("shares")) | (pl.col("short_interest") > pl.col("free_float"))).is_empty()
         assert house.clock.now() >= START
         for session in house.lake.sessions("volume_slots"):
             slots = house.lake.read("volume_slots", session).group_by("symbol").agg(slots=pl.col("volume").sum())

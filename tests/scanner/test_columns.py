@@ -45,6 +45,26 @@ def test_percentages_and_ratios_are_the_contracts(make):
     assert (got["phase"], got["baseline"], got["class"], got["since_close_s"]) == ("MARKET_OPEN", "ready", "CS", None)
 
 
+def test_what_a_company_is_and_where_its_year_stands(make):
+    usual = {"shares": 1e6, "free_float": 8e5, "short_interest": 4e4, "high_52w": 20, "low_52w": 5, "sma20": 8, "sma50": 16, "sma200": 10}
+    got = row(make, "10:00", {"price": 10, "volume": 4e5}, usual | {"industry": "STEEL"})
+    want = {
+        "market_cap": 1e7,
+        "free_float": 8e5,
+        "float_rotation": 0.5,
+        "short_pct_float": 5,
+        "hi_52w_dist_pct": -50,
+        "lo_52w_dist_pct": 100,
+        "sma20_dist_pct": 25,
+        "sma50_dist_pct": -37.5,
+        "sma200_dist_pct": 0,
+    }
+    assert {name: got[name] for name in want} == pytest.approx(want)
+    assert got["industry"] == "STEEL"
+    unknown = row(make, "10:00", {"price": 10, "volume": 4e5}, {})
+    assert {unknown[name] for name in want} == {None}
+
+
 def test_the_last_five_minutes_are_held_against_their_own_slots(make):
     got = row(make, "10:02:30", {"vol_5m": 9_000.0}, {})
     assert got["rvol_5m"] == pytest.approx(9)

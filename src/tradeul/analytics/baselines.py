@@ -29,6 +29,15 @@ COLUMNS = {
     "atr": pl.Float64,
     "avg_volume_20d": pl.Float64,
     "avg_dollar_volume_20d": pl.Float64,
+    "high_52w": pl.Float64,
+    "low_52w": pl.Float64,
+    "sma20": pl.Float64,  # of the last closes
+    "sma50": pl.Float64,
+    "sma200": pl.Float64,
+    "industry": pl.String,
+    "shares": pl.Float64,
+    "free_float": pl.Float64,
+    "short_interest": pl.Float64,
 }
 PROFILES = ("cumulative", "log_mean", "log_sd")
 

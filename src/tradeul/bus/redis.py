@@ -204,14 +204,15 @@ class Bus:
         """Encoded commands (`slot_averages.encode`), since the client's own encoding of 2.4 million fields takes 20 s."""
         async with self._asking() as redis:
             connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            unread = True
             try:
                 await connection.send_packed_command(list(commands))
                 for _ in commands:
                     await connection.read_response()
-            except BaseException:
-                await connection.disconnect()  # with answers unread it must not serve another
-                raise
+                unread = False
             finally:
+                if unread:  # it must not serve another with these answers
+                    await connection.disconnect()
                 await redis.connection_pool.release(connection)
 
     async def drop_averages(self, symbols: Sequence[str]) -> None:

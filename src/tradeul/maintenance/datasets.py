@@ -2,8 +2,9 @@
 
 A dataset is a task of the same name (`tasks/`). Those *of a served session*
 (the universe, splits, baselines, what the bus holds) are wanted for the
-current session, and from the evening on for the next; the announcement of a
-session from its own 03:00 on; those *of a traded session* for a window of past ones. What is loaded before its final instant is
+current session, and from the evening on for the next; metadata and the
+announcement of a session from its own 03:00 on; those *of a traded session*
+for a window of past ones. What is loaded before its final instant is
 `provisional` and due again after it. To add a task: a row here, a file there.
 """
 
@@ -13,12 +14,13 @@ import msgspec
 
 from tradeul.market_calendar import Calendar, at
 
-TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, REDIS_SYNC, NEW_TRADING_DAY = (
+TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYNC, NEW_TRADING_DAY = (
     "tickers",
     "splits",
     "ohlc_daily",
     "volume_slots",
     "baselines",
+    "metadata_enrich",
     "redis_sync",
     "new_trading_day",
 )
@@ -42,7 +44,7 @@ class Dataset(msgspec.Struct, frozen=True):
     served: bool  # of a served session, else of traded sessions
     needs: tuple[str, ...] = ()  # of the same session, in the lake
     evening: bool = False  # a traded session's: already due at 17:00, else at 20:15
-    announced: bool = False  # a served session's: due once it has begun, not the evening before
+    morning: bool = False  # a served session's: due once it has begun, not the evening before
 
 
 DATASETS = {
@@ -53,8 +55,9 @@ DATASETS = {
         Dataset(OHLC_DAILY, served=False, evening=True),
         Dataset(VOLUME_SLOTS, served=False, needs=(OHLC_DAILY,)),
         Dataset(BASELINES, served=True, needs=(TICKERS, SPLITS)),
+        Dataset(METADATA_ENRICH, served=True, needs=(TICKERS,), morning=True),
         Dataset(REDIS_SYNC, served=True, needs=(BASELINES,)),
-        Dataset(NEW_TRADING_DAY, served=True, announced=True),
+        Dataset(NEW_TRADING_DAY, served=True, morning=True),
     )
 }
 
@@ -67,7 +70,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def due_at(self, dataset: str, session: date) -> datetime:
         kind = DATASETS[dataset]
-        if kind.announced:
+        if kind.morning:
             return at(session, self.windows.new_day_at)
         if kind.served:
             return at(self.calendar.previous(session), self.windows.final_at)

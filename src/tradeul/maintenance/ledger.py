@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from tradeul.analytics.baselines import COLUMNS
 from tradeul.errors import IncompleteData
-from tradeul.maintenance.datasets import BASELINES, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
 from tradeul.records.partitions import LedgerRow, State
 
 Key: TypeAlias = tuple[str, date]
@@ -56,8 +57,16 @@ def inputs_of(ledger: Ledger, schedule: Schedule, dataset: str, session: date) -
     if dataset != BASELINES:
         return None
     rows = [row_of(ledger, name, session) for name in (TICKERS, SPLITS)]
+    metadata = metadata_session(ledger, session)
+    rows += [] if metadata is None else [row_of(ledger, METADATA_ENRICH, metadata)]
     rows += [row_of(ledger, name, past) for name in (OHLC_DAILY, VOLUME_SLOTS) for past in schedule.before(name, session)]
-    return _hash(row for row in rows if row.checksum is not None)
+    return _hash((row for row in rows if row.checksum is not None), form=" ".join(COLUMNS))
+
+
+def metadata_session(ledger: Ledger, served: date) -> date | None:
+    """The newest session whose metadata stands, of those that ``served`` may use."""
+    rows = (row for row in ledger.values() if row.dataset == METADATA_ENRICH and row.session <= served)
+    return max((row.session for row in rows if row.checksum is not None), default=None)
 
 
 def is_due(ledger: Ledger, schedule: Schedule, dataset: str, session: date, now: datetime) -> bool:
@@ -111,6 +120,7 @@ def forgotten(row: LedgerRow, reason: str) -> LedgerRow:
     return msgspec.structs.replace(row, state=State.PENDING, checksum=None, inputs=None, error=reason)
 
 
-def _hash(rows: Iterable[LedgerRow]) -> str:
-    text = "\n".join(f"{row.dataset} {row.session} {row.state.value} {row.checksum}" for row in rows)
+def _hash(rows: Iterable[LedgerRow], form: str = "") -> str:
+    """``form``: what an upgrade makes differently, so that it is made anew."""
+    text = form + "\n".join(f"{row.dataset} {row.session} {row.state.value} {row.checksum}" for row in rows)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

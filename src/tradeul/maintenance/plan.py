@@ -5,6 +5,7 @@
     body    first load: newest first, in the order in which today's lists need it
             later:      oldest first, in the order of dependency
             -> baselines, bus   after each stage
+    then    metadata -> baselines, bus
     tail    from the evening on: the next session's tickers, splits -> baselines, bus
 
 A run with options does less: some sessions' partitions and what today's lists
@@ -24,6 +25,7 @@ from tradeul.maintenance.datasets import (
     BASELINES,
     DATASETS,
     FILES_AT,
+    METADATA_ENRICH,
     NEW_TRADING_DAY,
     OHLC_DAILY,
     REDIS_SYNC,
@@ -104,6 +106,8 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
     for start in range(0, len(slots), RANGE_SESSIONS):
         steps += _ranged(slots[start : start + RANGE_SESSIONS])
     steps += _publish(current)
+    if current in sessions:
+        steps += _enrich(schedule, now, current)
     for session in following:
         if session in sessions:
             steps += [*_list(session), *_publish(session)]
@@ -112,6 +116,11 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
 
 def _announce(schedule: Schedule, now: datetime) -> list[Step]:
     return _each(NEW_TRADING_DAY, schedule.sessions(NEW_TRADING_DAY, now))
+
+
+def _enrich(schedule: Schedule, now: datetime, current: date) -> list[Step]:
+    """After the numbers that lists need, and they once more with it."""
+    return [*_each(METADATA_ENRICH, schedule.sessions(METADATA_ENRICH, now)), *_publish(current)]
 
 
 def _list(session: date) -> list[Step]:
@@ -126,7 +135,7 @@ def _catch_up(schedule: Schedule, now: datetime, current: date) -> list[Step]:
     slots = schedule.window(VOLUME_SLOTS, now)
     filed = _filed(schedule, slots, now)
     steps = _each(OHLC_DAILY, schedule.window(OHLC_DAILY, now)) + _each(VOLUME_SLOTS, filed)
-    return [*steps, *_ranged(slots), *_publish(current)]
+    return [*steps, *_ranged(slots), *_publish(current), *_enrich(schedule, now, current)]
 
 
 def _first_load(schedule: Schedule, now: datetime, current: date) -> list[Step]:
@@ -141,7 +150,7 @@ def _first_load(schedule: Schedule, now: datetime, current: date) -> list[Step]:
     steps += [*_ranged(unfiled), *_publish(current)]
     rest = [session for session in slots if session not in filed and session not in unfiled]
     steps += _each(OHLC_DAILY, daily[ATR_SESSIONS:]) + _each(VOLUME_SLOTS, rest)
-    return [*steps, *_ranged(slots), *_publish(current)]
+    return [*steps, *_ranged(slots), *_publish(current), *_enrich(schedule, now, current)]
 
 
 def _filed(schedule: Schedule, sessions: Sequence[date], now: datetime) -> list[date]:

@@ -23,6 +23,7 @@ from tradeul.maintenance import report
 from tradeul.maintenance.client import GatewayClient
 from tradeul.maintenance.datasets import (
     BASELINES,
+    METADATA_ENRICH,
     NEW_TRADING_DAY,
     OHLC_DAILY,
     REDIS_SYNC,
@@ -39,6 +40,7 @@ from tradeul.maintenance.plan import Step, plan
 from tradeul.maintenance.run import Parts, Reconciliation, gone
 from tradeul.maintenance.tasks import Landing, Task
 from tradeul.maintenance.tasks.baselines import BaselinesTask
+from tradeul.maintenance.tasks.metadata_enrich import MetadataEnrichTask
 from tradeul.maintenance.tasks.new_trading_day import NewTradingDayTask
 from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
@@ -85,6 +87,7 @@ class MaintenanceService:
             OHLC_DAILY: OhlcDailyTask(market, lake),
             VOLUME_SLOTS: slots,
             BASELINES: BaselinesTask(lake, self._schedule),
+            METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
             REDIS_SYNC: RedisSyncTask(lake, bus, self._schedule, self._in_thread),
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, GatewayClient(gateway_address, clock)),
         }

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
-from tradeul.records.tickers import Split, Ticker
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 
 class Closure(msgspec.Struct, frozen=True):
@@ -41,6 +41,16 @@ class MarketData(Protocol):
 
     async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
         """Unadjusted bars of ``minutes`` minutes, both dates included, oldest first."""
+        ...
+
+    async def ticker_details(self, symbol: str) -> TickerDetails: ...
+
+    async def free_floats(self) -> list[FreeFloat]:
+        """The whole market's."""
+        ...
+
+    async def short_interest(self, since: date) -> list[ShortInterest]:
+        """The whole market's, of the settlements from ``since`` on."""
         ...
 
     async def market_snapshot(self) -> list[TickerSnapshot]: ...

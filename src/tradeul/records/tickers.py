@@ -27,3 +27,24 @@ class Split(msgspec.Struct, frozen=True, gc=False):
     session: date
     split_from: float
     split_to: float
+
+
+class TickerDetails(msgspec.Struct, frozen=True, gc=False):
+    """What is told of one ticker alone."""
+
+    symbol: str
+    shares: float | None = None  # outstanding, of its class
+    sic_code: str | None = None
+    industry: str | None = None
+
+
+class FreeFloat(msgspec.Struct, frozen=True, gc=False):
+    symbol: str
+    shares: float
+    effective: date
+
+
+class ShortInterest(msgspec.Struct, frozen=True, gc=False):
+    symbol: str
+    shares: float
+    settled: date

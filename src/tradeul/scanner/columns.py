@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from tradeul.analytics import rvol
+from tradeul.analytics.baselines import COLUMNS as BASELINE_COLUMNS
 from tradeul.analytics.baselines import Baselines
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
@@ -116,7 +117,7 @@ class Join:
         return [values[row] if row >= 0 else None for row in self.rows.tolist()]
 
 
-TEXTS_OF_BASELINES = {"name": "name", "class": "kind", "exchange": "exchange", "corp_action": "corp_action"}
+TEXTS_OF_BASELINES = {"name": "name", "class": "kind", "exchange": "exchange", "industry": "industry", "corp_action": "corp_action"}
 
 
 class Market:
@@ -247,7 +248,8 @@ def _after_close(market: Market, values: FloatArray) -> FloatArray:
     return values if market.frame.as_of >= market.hours.close_at else market.constant(None)
 
 
-NUMBERS_OF_BASELINES = frozenset({"prev_close", "prev_close_raw", "sessions", "atr", "avg_volume_20d", "avg_dollar_volume_20d"})
+NUMBERS_OF_BASELINES = frozenset(name for name, kind in BASELINE_COLUMNS.items() if kind.is_numeric())
+
 
 DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "expected_volume": lambda m: m.expected(0),
@@ -263,6 +265,14 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "atr_pct": lambda m: 100 * m["atr"] / m["price"],
     "range_atr": lambda m: (m["high"] - m["low"]) / m["atr"],
     "vol_pct_adv": lambda m: 100 * m["volume"] / m["avg_volume_20d"],
+    "market_cap": lambda m: m["shares"] * m["price"],
+    "float_rotation": lambda m: m["volume"] / m["free_float"],
+    "short_pct_float": lambda m: 100 * m["short_interest"] / m["free_float"],
+    "hi_52w_dist_pct": lambda m: _change(m["price"], m["high_52w"]),
+    "lo_52w_dist_pct": lambda m: _change(m["price"], m["low_52w"]),
+    "sma20_dist_pct": lambda m: _change(m["price"], m["sma20"]),
+    "sma50_dist_pct": lambda m: _change(m["price"], m["sma50"]),
+    "sma200_dist_pct": lambda m: _change(m["price"], m["sma200"]),
     "range_pos": lambda m: 100 * (m["price"] - m["low"]) / (m["high"] - m["low"]),
     "vwap_dist_pct": lambda m: 100 * (m["price"] - m["vwap"]) / m["vwap"],
     "since_open_s": lambda m: _after(m, "open_at"),

@@ -7,7 +7,7 @@ import talib
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import Windows
-from tradeul.maintenance.tasks.baselines import mean_since_first
+from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, year_levels
 from tradeul.market_calendar import nyse
 from tradeul.records.tickers import Split
 
@@ -56,6 +56,8 @@ async def test_every_number_is_its_definition(house):
         assert got["prev_close"] == got["prev_close_raw"] == bars[-1].close
         assert got["avg_volume_20d"] == pytest.approx(statistics.fmean(volumes))
         assert got["avg_dollar_volume_20d"] == pytest.approx(statistics.fmean(dollars))
+        assert got["sma20"] == pytest.approx(statistics.fmean(bar.close for bar in bars[-20:]))
+        assert (got["sma50"], got["high_52w"]) == (None, None)  # 24 sessions are no fifty, and no year
         assert (got["name"], got["kind"], got["exchange"], got["corp_action"]) == (f"{symbol} Inc", "CS", "XNAS", None)
 
 
@@ -144,3 +146,14 @@ def test_means_count_from_the_first_session_with_a_trade():
     values = np.array([[nan, nan, 4.0, nan], [1.0, 2.0, 3.0, 4.0], [nan] * 4, [nan, nan, nan, 8.0]])
     np.testing.assert_array_equal(mean_since_first(values), [2.0, 2.5, nan, 8.0])
     assert np.isnan(mean_since_first(np.empty((2, 0)))).all()
+
+
+def test_a_years_levels_need_a_year_and_averages_count_only_closes_that_were():
+    close = np.array([[np.nan, 1, 2, np.nan, 6], [np.nan] * 5])
+    assert moving_average(close, 2).tolist()[0] == 4
+    assert moving_average(close, 3).tolist()[0] == 3
+    assert np.isnan(moving_average(close, 4)).all() and np.isnan(moving_average(close, 1)[1])
+    year = np.tile(np.array([[np.nan, 1.0, 3.0, 2.0, np.nan]]), 50)
+    high, low = year_levels(year, year - 0.5)
+    assert (high[0], low[0]) == (3, 0.5)
+    assert np.isnan(year_levels(year[:, 1:], year[:, 1:])).all()

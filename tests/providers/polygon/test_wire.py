@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from tradeul.errors import MalformedResponse
 from tradeul.providers.polygon.wire import (
     decode_closures,
+    decode_details,
+    decode_floats,
     decode_grouped_daily,
     decode_intraday,
+    decode_short_interest,
     decode_snapshot,
     decode_splits,
     decode_tickers,
     symbol_of,
 )
 from tradeul.records.bars import DailyBar, IntradayBar
-from tradeul.records.tickers import Split, Ticker
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 SESSION = date(2024, 6, 20)
 BAR = {"o": 2.13, "h": 2.135, "l": 2.06, "c": 2.09, "v": 16789079, "t": 1718913600000}
@@ -36,6 +39,8 @@ BODIES = {
     "snapshot": {"count": 1, "status": "OK", "tickers": [SNAPSHOT_ROW]},
     "tickers": {"count": 1, "status": "OK", "results": [{"ticker": "BACpM", "type": "PFD"}]},
     "splits": {"status": "OK", "results": [{"ticker": "A", "execution_date": "2024-06-20", "split_from": 8, "split_to": 1}]},
+    "floats": {"status": "OK", "results": [{"ticker": "A", "effective_date": "2026-03-01", "free_float": 7}]},
+    "shorts": {"status": "OK", "results": [{"ticker": "A", "settlement_date": "2026-02-13", "short_interest": 9}]},
     "closures": [{"exchange": "NYSE", "date": "2024-06-19", "status": "closed"}],
 }
 DECODERS = {
@@ -44,6 +49,8 @@ DECODERS = {
     "snapshot": decode_snapshot,
     "tickers": decode_tickers,
     "splits": decode_splits,
+    "floats": decode_floats,
+    "shorts": decode_short_interest,
     "closures": decode_closures,
 }
 every_endpoint = pytest.mark.parametrize("name", sorted(BODIES))
@@ -80,6 +87,8 @@ def test_the_official_mocks_decode(shared_data):
     tickers, next_url = decode_tickers((mocks / "v3/reference/tickers.json").read_bytes())
     assert tickers[1] == Ticker("AA", "Alcoa Corporation", "CS", "XNYS", "0001675149")
     assert next_url.startswith("https://api.massive.com/v3/reference/tickers?cursor=")
+    details = decode_details((mocks / "v3/reference/tickers/AAPL.json").read_bytes(), "AAPL")
+    assert details == TickerDetails("AAPL", 16185181000, "3571", "ELECTRONIC COMPUTERS")
     splits, _ = decode_splits((mocks / "v3/reference/splits.json").read_bytes())
     assert splits[0] == Split("GOOGL", date(2022, 7, 18), 1, 20)
     closures = {closure.session: closure for closure in decode_closures((mocks / "v1/marketstatus/upcoming.json").read_bytes())}
@@ -203,3 +212,21 @@ def test_a_closure_is_never_guessed(holiday):
 
 def test_another_markets_holiday_is_none_of_ours():
     assert decode_closures(b'[{"exchange":"OTC","date":"2024-07-04","status":"closed"}]') == []
+
+
+def test_what_is_not_told_is_unknown_and_never_zero():
+    assert decode_details(b'{"results":{"ticker":"A","share_class_shares_outstanding":3}}', "A") == TickerDetails("A", 3)
+    assert decode_details(b'{"results":{"ticker":"A","weighted_shares_outstanding":0}}', "A") == TickerDetails("A")
+    assert decode_floats(body("floats")) == ([FreeFloat("A", 7, date(2026, 3, 1))], None)
+    assert decode_floats(b'{"results":[{"ticker":"A","effective_date":"2026-03-01","free_float":0}]}') == ([], None)
+    assert decode_short_interest(body("shorts")) == ([ShortInterest("A", 9, date(2026, 2, 13))], None)
+    assert decode_short_interest(b'{"results":[{"ticker":"A","settlement_date":"2026-02-13"}]}') == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(b'{"results":{"ticker":"B"}}', "it tells of 'B'"), (b'{"error":"Unknown API Key"}', "Unknown API Key"), (b'{"results":{"ti', "read")],
+)
+def test_details_of_another_ticker_or_of_none_are_refused(answer, said):
+    with pytest.raises(MalformedResponse, match=said):
+        decode_details(answer, "A")

@@ -17,8 +17,8 @@ from tradeul.analytics.baselines import COLUMNS, Baselines
 from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
 from tradeul.errors import IncompleteData
-from tradeul.maintenance.datasets import BASELINES, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
-from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of
+from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of, metadata_session
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
 from tradeul.maintenance.tasks.splits import splits_of
@@ -27,6 +27,9 @@ from tradeul.records.tickers import Split
 from tradeul.store.lake import Lake
 
 AVERAGE_SESSIONS = 20
+YEAR_SESSIONS = 250  # with fewer, nobody knows the 52-week levels
+MOVING = {"sma20": 20, "sma50": 50, "sma200": 200}
+SHARES = {"shares": "details_on", "free_float": "float_on", "short_interest": "short_on"}  # counts, and the day that each is of
 
 
 class BaselinesTask:
@@ -40,11 +43,14 @@ class BaselinesTask:
         there = {name: completed(ledger, name, sessions) for name, sessions in wanted.items()}
         inputs = inputs_of(ledger, self._schedule, BASELINES, served)
         whole = all(there[name] == wanted[name] for name in wanted)
-        return partial(self._land, served, there[OHLC_DAILY], there[VOLUME_SLOTS], whole, inputs)
+        metadata = metadata_session(ledger, served)
+        return partial(self._land, served, there[OHLC_DAILY], there[VOLUME_SLOTS], whole, metadata, inputs)
 
-    def _land(self, served: date, daily: list[date], slots: list[date], whole: bool, inputs: str | None) -> list[Landed]:
+    def _land(
+        self, served: date, daily: list[date], slots: list[date], whole: bool, metadata: date | None, inputs: str | None
+    ) -> list[Landed]:
         splits = splits_of(self._lake.read(SPLITS, served))
-        listed = self._universe(served, daily)
+        listed = self._universe(served, daily).join(self._metadata(metadata, splits, served), on="symbol", how="left").sort("symbol")
         symbols = listed["symbol"].to_list()
         index = pl.DataFrame({"symbol": symbols, "row": np.arange(len(symbols))}, schema_overrides={"symbol": pl.String})
         calendar, windows = self._schedule.calendar, self._schedule.windows
@@ -86,6 +92,20 @@ class BaselinesTask:
             listed = pl.concat([listed, traded.join(listed, on="symbol", how="anti")], how="diagonal")
         return listed.sort("symbol")
 
+    def _metadata(self, session: date | None, splits: Sequence[Split], served: date) -> pl.DataFrame:
+        """What is known of companies; share counts from before a split are those after it."""
+        if session is None:
+            return pl.DataFrame(schema={"symbol": pl.String, "industry": pl.String, **dict.fromkeys(SHARES, pl.Float64)})
+        known = self._lake.read(METADATA_ENRICH, session, ["symbol", "industry", *SHARES, *SHARES.values()])
+        oldest = min((day for name in SHARES.values() if isinstance(day := known[name].min(), date)), default=served)
+        for split in splits:
+            if oldest < split.session <= served:
+                ratio = split.split_to / split.split_from
+                for count, day in SHARES.items():
+                    before = (pl.col("symbol") == split.symbol) & (pl.col(day) < split.session)
+                    known = known.with_columns(pl.when(before).then(pl.col(count) * ratio).otherwise(count).alias(count))
+        return known.select("symbol", "industry", *SHARES)
+
     def _adjusted_slots(
         self, index: pl.DataFrame, sessions: Sequence[date], adjust: FloatArray
     ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
@@ -122,6 +142,8 @@ class BaselinesTask:
             "prev_close": np.where(np.isnan(previous_raw), np.nan, close[:, -1]) if sessions else previous_raw,
             "avg_volume_20d": mean_since_first(volume),
             "avg_dollar_volume_20d": mean_since_first(dollars),
+            **dict(zip(("high_52w", "low_52w"), year_levels(high, low), strict=True)),
+            **{name: moving_average(close, count) for name, count in MOVING.items()},
         }
         return columns, np.count_nonzero(~np.isnan(close), axis=1)
 
@@ -131,6 +153,24 @@ def mean_since_first(values: FloatArray) -> FloatArray:
     traded = ~np.isnan(values)
     counted = np.count_nonzero(np.cumsum(traded, axis=1) > 0, axis=1)
     mean: FloatArray = np.nansum(values, axis=1) / np.where(counted > 0, counted, np.nan)
+    return mean
+
+
+def year_levels(high: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The highest high and the lowest low of each row; unknown without a year of sessions, or a bar."""
+    unknown = np.full(high.shape[0], np.nan)
+    if high.shape[1] < YEAR_SESSIONS:
+        return unknown, unknown
+    return np.fmax.reduce(high, axis=1), np.fmin.reduce(low, axis=1)
+
+
+def moving_average(close: FloatArray, count: int) -> FloatArray:
+    """The mean of each row's last ``count`` closes; NaN where there are fewer."""
+    traded = ~np.isnan(close)
+    age = np.cumsum(traded[:, ::-1], axis=1, dtype=np.int32)[:, ::-1]
+    enough = np.count_nonzero(traded, axis=1) >= count
+    total = np.where(traded & (age <= count), close, 0.0).sum(axis=1)
+    mean: FloatArray = np.where(enough, total / count, np.nan)
     return mean
 
 

@@ -33,7 +33,10 @@ T = TypeVar("T")
 DROPPED_SESSIONS = 5
 BATCH_TICKERS = 500
 BATCH_AVERAGES = 20  # a hash of 192 slots takes the server some 0.4 ms
-METADATA = ("name", "class", "exchange", "cik", "list_date", "avg_volume_20d", "avg_dollar_volume_20d", "atr", "prev_close")
+METADATA = (
+    *("name", "class", "exchange", "cik", "list_date", "industry", "shares", "free_float", "short_interest"),
+    *("avg_volume_20d", "avg_dollar_volume_20d", "atr", "prev_close"),
+)
 
 
 class RedisSyncTask:

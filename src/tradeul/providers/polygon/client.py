@@ -14,7 +14,7 @@ from tradeul.providers.http import HttpClient, check_address
 from tradeul.providers.polygon import wire
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
-from tradeul.records.tickers import Split, Ticker
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
 STOCKS = {"market": "stocks", "active": "true", "limit": "1000"}
@@ -51,6 +51,17 @@ class PolygonClient:
         if any(earlier.start_ms >= later.start_ms for earlier, later in pairwise(bars)):
             raise MalformedResponse(endpoint, "its bars are not in order of time, or one comes twice")
         return bars
+
+    async def ticker_details(self, symbol: str) -> TickerDetails:
+        path = f"/v3/reference/tickers/{quote(symbol, safe='')}"
+        return await self._ask(f"details {symbol}", path, None, partial(wire.decode_details, symbol=symbol))
+
+    async def free_floats(self) -> list[FreeFloat]:
+        return await self._pages("free float", "/stocks/vX/float", {"limit": "5000"}, wire.decode_floats)
+
+    async def short_interest(self, since: date) -> list[ShortInterest]:
+        params = {"settlement_date.gte": str(since), "limit": "50000"}
+        return await self._pages("short interest", "/stocks/v1/short-interest", params, wire.decode_short_interest)
 
     async def market_snapshot(self) -> list[TickerSnapshot]:
         return await self._ask("market snapshot", "/v2/snapshot/locale/us/markets/stocks/tickers", None, wire.decode_snapshot)

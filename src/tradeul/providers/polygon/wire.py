@@ -1,7 +1,8 @@
 """Massive's bytes into our records. Pure: no socket, no clock, no guess.
 
     REST bodies        decode_grouped_daily, decode_intraday, decode_snapshot,
-                       decode_tickers, decode_splits, decode_closures
+                       decode_tickers, decode_splits, decode_closures,
+                       decode_details, decode_floats, decode_short_interest
     stream frames      decode_frame (`wire_stream.py`)
     flat files         decode_minute_file (`wire_files.py`)
 
@@ -24,7 +25,7 @@ from msgspec import Meta
 from tradeul.errors import MalformedResponse
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
-from tradeul.records.tickers import Split, Ticker
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
 Price = Annotated[float, Meta(gt=0)]
@@ -93,6 +94,38 @@ class _Splits(_Envelope):
     results: list[_SplitRow] | None = None
 
 
+class _DetailsRow(msgspec.Struct, gc=False):
+    ticker: Text
+    share_class_shares_outstanding: Amount | None = None
+    weighted_shares_outstanding: Amount | None = None
+    sic_code: str | None = None
+    sic_description: str | None = None
+
+
+class _Details(_Envelope):
+    results: _DetailsRow | None = None
+
+
+class _FloatRow(msgspec.Struct, gc=False):
+    ticker: Text
+    effective_date: date
+    free_float: Amount | None = None
+
+
+class _Floats(_Envelope):
+    results: list[_FloatRow] | None = None
+
+
+class _ShortRow(msgspec.Struct, gc=False):
+    ticker: Text
+    settlement_date: date
+    short_interest: Amount | None = None
+
+
+class _Shorts(_Envelope):
+    results: list[_ShortRow] | None = None
+
+
 class _Holiday(msgspec.Struct):
     exchange: str
     date: date
@@ -142,6 +175,9 @@ _grouped = msgspec.json.Decoder(_Grouped)
 _range = msgspec.json.Decoder(_Range)
 _tickers = msgspec.json.Decoder(_Tickers)
 _splits = msgspec.json.Decoder(_Splits)
+_details = msgspec.json.Decoder(_Details)
+_floats = msgspec.json.Decoder(_Floats)
+_shorts = msgspec.json.Decoder(_Shorts)
 _holidays: msgspec.json.Decoder[list[_Holiday]] = msgspec.json.Decoder(list[_Holiday])
 _snapshot = msgspec.json.Decoder(_Snapshot)
 
@@ -239,6 +275,53 @@ def decode_splits(body: bytes) -> tuple[list[Split], str | None]:
     symbols = _symbols([row.ticker for row in rows], "splits", "$.results[{}].ticker")
     splits = [Split(symbol, row.execution_date, row.split_from, row.split_to) for symbol, row in zip(symbols, rows, strict=True)]
     return splits, answer.next_url
+
+
+def decode_details(body: bytes, symbol: str) -> TickerDetails:
+    """One ticker's shares and industry.
+
+    {"results":{"ticker":"AAPL","market_cap":2488795282370,"share_class_shares_outstanding":16406400000,"sic_code":"3571",
+      "sic_description":"ELECTRONIC COMPUTERS","weighted_shares_outstanding":16319441000},"status":"OK"}
+    """
+    endpoint = f"details {symbol}"
+    answer = _decode(_details, body, endpoint)
+    row = answer.results
+    if row is None:
+        raise MalformedResponse(endpoint, f"it holds nothing ({answer.error or answer.message or f'status {answer.status}'})")
+    if symbol_of(row.ticker) != symbol:
+        raise MalformedResponse(endpoint, f"it tells of {row.ticker!r} - at `$.results.ticker`")
+    # The company's, else its own class's: the price is of one share of either.
+    shares = row.weighted_shares_outstanding or row.share_class_shares_outstanding or None
+    return TickerDetails(symbol, shares, row.sic_code or None, row.sic_description or None)
+
+
+def decode_floats(body: bytes) -> tuple[list[FreeFloat], str | None]:
+    """One page of free floats.
+
+    {"results":[{"ticker":"AAPL","effective_date":"2026-03-01","free_float":14900000000,"free_float_percent":99.8}],"status":"OK"}
+    """
+    answer = _decode(_floats, body, "free float")
+    rows = _rows(answer.results, answer, "free float")
+    symbols = _symbols([row.ticker for row in rows], "free float", "$.results[{}].ticker")
+    floats = [FreeFloat(symbol, row.free_float, row.effective_date) for symbol, row in zip(symbols, rows, strict=True) if row.free_float]
+    return floats, answer.next_url
+
+
+def decode_short_interest(body: bytes) -> tuple[list[ShortInterest], str | None]:
+    """One page of short interest.
+
+    {"results":[{"ticker":"A","settlement_date":"2025-03-14","short_interest":3906231,"avg_daily_volume":2340158,"days_to_cover":1.67}],
+      "status":"OK"}
+    """
+    answer = _decode(_shorts, body, "short interest")
+    rows = _rows(answer.results, answer, "short interest")
+    symbols = _symbols([row.ticker for row in rows], "short interest", "$.results[{}].ticker")
+    shorts = [
+        ShortInterest(symbol, row.short_interest, row.settlement_date)
+        for symbol, row in zip(symbols, rows, strict=True)
+        if row.short_interest is not None
+    ]
+    return shorts, answer.next_url
 
 
 def decode_closures(body: bytes) -> list[Closure]:
