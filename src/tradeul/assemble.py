@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+import structlog
 
 from tradeul import __version__
 from tradeul.api.server import ApiServer
@@ -26,6 +27,7 @@ from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
 from tradeul.errors import StartError
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.service import LiveService
+from tradeul.maintenance.access import Access
 from tradeul.maintenance.datasets import Schedule, Windows
 from tradeul.maintenance.report import Status, status
 from tradeul.maintenance.server import MaintenanceServer
@@ -39,32 +41,25 @@ from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS, Vendor, real_vendor, simulated_vendor
+from tradeul.providers.polygon.vendor import VENDOR_REST as VENDOR_REST
+from tradeul.records.entitlements import Mode
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 
-VENDOR_REST = "https://api.massive.com"
-VENDOR_STREAM = "wss://socket.massive.com/stocks"
-VENDOR_FILES = "https://files.massive.com"
 FLAT_FILES_BUCKET = "flatfiles"
-SIMULATED_KEY = "simulated"  # the simulator takes any; this one is in nobody's logs
 SIMULATED_SESSIONS_AHEAD = 250
+PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
+
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
-
-class Vendor(msgspec.Struct, frozen=True):
-    """Where the vendor answers, and the key it knows us by."""
-
-    rest: str
-    stream: str
-    files: str
-    key: str
-    files_key: str
-    files_secret: str
+log = structlog.get_logger()
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -86,6 +81,7 @@ class Running(msgspec.Struct, frozen=True):
     calendar: Calendar
     mode: str
     page: str
+    missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
 
 
 Run: TypeAlias = Callable[[], Coroutine[object, object, None]]
@@ -168,15 +164,6 @@ def awake(calendar: Calendar, started_at: datetime) -> Iterator[tuple[datetime, 
         yield hours.pre_open_at - 2 * minute, hours.post_close_at + 30 * minute
 
 
-def real_vendor(settings: Settings, key: str) -> Vendor:
-    rest, stream, files = (
-        settings.vendor_rest or VENDOR_REST,
-        settings.vendor_stream or VENDOR_STREAM,
-        settings.vendor_files or VENDOR_FILES,
-    )
-    return Vendor(rest, stream, files, key, settings.vendor_files_key or "", settings.vendor_files_secret or "")
-
-
 def simulator(settings: Settings, state: Path) -> Child:
     """The simulated vendor as a child process; it reads its clock from the state folder."""
     arguments = ["--clock", str(state / "clock.json"), "--seed", str(settings.simulator_seed)]
@@ -186,11 +173,6 @@ def simulator(settings: Settings, state: Path) -> Child:
     if settings.simulator_faults:
         arguments += ["--faults", settings.simulator_faults]
     return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
-
-
-def simulated_vendor(host: str, port: int) -> Vendor:
-    address, key = f"{host}:{port}", SIMULATED_KEY
-    return Vendor(f"http://{address}", f"ws://{address}/stocks", f"http://{address}", key, key, key)
 
 
 async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -> None:
@@ -239,6 +221,7 @@ class Stores(msgspec.Struct, frozen=True):
     catalog: Catalog
     http: HttpClient
     maintenance: MaintenanceService
+    access: Access
 
 
 def windows_of(settings: Settings) -> Windows:
@@ -258,22 +241,51 @@ async def open_stores(
     await stack.enter_async_context(http)
     market = PolygonClient(http, place.vendor.rest)
     files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
+    access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
-    return Stores(catalog, http, MaintenanceService(*parts, windows_of(settings), gateway_address))
+    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access)
+
+    def adopt() -> None:
+        http.limit_to(access.per_minute)
+        maintenance.adopt(access.windows)
+
+    access.on_change(adopt)
+    return Stores(catalog, http, maintenance, access)
+
+
+async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:
+    """What the key may ask, as far as the vendor says in time. The simulated market is not asked.
+
+    Raises:
+        Unauthorized: the vendor refuses the key.
+    """
+    probe = None if place.simulated else PolygonProbe(http, place.vendor.rest, files)
+    chosen = "requests_per_minute" in settings.model_fields_set
+    parts = place.bus, place.clock, place.calendar, windows_of(settings), settings.requests_per_minute
+    access = Access(probe, *parts, chosen=chosen)
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await access.look()
+    except TimeoutError:
+        log.warning("entitlements_not_known", waited_seconds=PROBE_SECONDS)
+    return access
 
 
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
-    mode = "SIMULATED" if place.simulated else "LIVE"
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
     watchdog = LoopWatchdog()
     gateways: list[str] = []  # where it answers, once it does
     stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
-    catalog, maintenance = stores.catalog, stores.maintenance
+    catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
+    mode = access.mode
+    is_late = mode is Mode.DELAYED
     at = settings.host, settings.maintenance_port
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
-    live = LiveService(live_market, PolygonStream(clock, vendor.stream, vendor.key), bus, clock, calendar, mode)
+    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
+    delay = FEED_DELAY_SECONDS if is_late else 0.0
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
@@ -288,10 +300,17 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
         api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
+        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api))
         group.create_task(api.run())
         await api.started.wait()
         origins |= page_origins(api.port)
-        await ready(Running(bus, clock, calendar, mode, f"http://{settings.host}:{api.port}/"))
+        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
+
+
+def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer) -> None:
+    """The gateway follows what live says."""
+    for service in services:
+        service.mode = mode
 
 
 def http_address(host: str, port: int) -> str:

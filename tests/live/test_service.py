@@ -17,6 +17,7 @@ from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
+from tradeul.records.entitlements import Mode
 from tradeul.records.events import BaselinesChanged
 
 SESSION = date(2025, 2, 13)
@@ -195,3 +196,38 @@ async def test_the_feed_is_told_every_second_and_its_silence_is_stale(tmp_path):
         await clock.advance_to(at(270))
         assert service.status().stale
         listening.cancel()
+
+
+class Streamless(ScriptedVendor):
+    async def batches(self):
+        raise NotEntitled("403")
+        yield
+
+
+async def test_a_plan_without_a_stream_is_told_and_does_not_end_the_product(tmp_path):
+    async with living(tmp_path, at(OPEN - 80), Streamless) as (clock, *_, running):
+        await clock.advance_to(at(OPEN - 78))
+        with pytest.raises(ExceptionGroup) as failed:
+            await running
+        assert failed.group_contains(NotEntitled)  # nobody wanted to know
+    told = []
+
+    async def refused():
+        told.append(service)
+        service.mode = Mode.END_OF_DAY
+
+    clock = SteppedClock(at(OPEN - 80))
+    server = EmbeddedServer(tmp_path, clock)
+    await server.start()
+    bus, vendor = Bus(server.url, clock), Streamless(clock)
+    service = LiveService(vendor, vendor, bus, clock, nyse(), Mode.LIVE, stream_refused=refused)
+    running = asyncio.create_task(service.run())
+    try:
+        await clock.advance_to(at(OPEN + 60))
+        assert told == [service] and not running.done()
+        assert (service.status().mode, service.status().stale) == ("END_OF_DAY", False)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bus.close()
+        await server.stop()

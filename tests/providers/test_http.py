@@ -295,3 +295,21 @@ async def test_bulk_work_leaves_a_tenth_for_live(clock):
         waiting.cancel()
         await asyncio.wait([waiting])
     assert client.statuses[200] == 20
+
+
+async def test_a_lower_limit_counts_what_was_asked_before(clock):
+    client = HttpClient(clock, 6000, 10)
+    client.statuses[200] = 4
+    client.limit_to(5)
+    passed = []
+
+    async def ask():
+        for number in range(2):
+            await client._limit.pass_through()
+            passed.append(number)
+
+    asking = asyncio.create_task(ask())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert passed == [0]
+    asking.cancel()

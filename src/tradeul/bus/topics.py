@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | feed:status | FeedStatus | live |
 | baselines:changed | BaselinesChanged | maintenance |
+| mode:changed | ModeChanged | maintenance |
 | maintenance:progress | Progress | maintenance |
 | maintenance:status:{date}, maintenance:last_run | RunStatus; the date | maintenance |
 | trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
@@ -23,6 +24,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from tradeul.records.entitlements import ModeChanged
 from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress
 from tradeul.records.lists import ListDefinition
 
@@ -41,6 +43,7 @@ class Topic(Generic[Record]):
 
 FEED_STATUS = Topic("feed:status", FeedStatus)
 BASELINES_CHANGED = Topic("baselines:changed", BaselinesChanged)
+MODE_CHANGED = Topic("mode:changed", ModeChanged)
 MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
 NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])

@@ -16,6 +16,8 @@ from tradeul.records.events import FeedStatus
 
 async def show(running: Running) -> None:
     """Follow progress and feed until cancelled; the last line is always the page's address."""
+    for sentence in running.missing:
+        print(f"{running.mode}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
     if not sys.stdout.isatty():
         print(f"Tradeul is running: {running.page}", flush=True)  # noqa: T201
         return
@@ -37,7 +39,7 @@ async def _follow_feed(running: Running, head: Text) -> None:
 def feed_line(running: Running, status: FeedStatus) -> str:
     wall = running.clock.now().astimezone(NEW_YORK)
     age = "no bars yet" if status.feed_age_ms is None else f"feed {status.feed_age_ms / 1000:.0f} s old"
-    parts = [running.mode, f"session {status.session}", f"{wall:%H:%M:%S} ET", status.phase, f"{status.symbols:,} tickers"]
+    parts = [status.mode, f"session {status.session}", f"{wall:%H:%M:%S} ET", status.phase, f"{status.symbols:,} tickers"]
     return " · ".join([*parts, f"{status.messages:,} messages", age, *(["STALE"] if status.stale else [])])
 
 

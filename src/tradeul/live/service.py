@@ -11,7 +11,7 @@ queue is, and says when it drops.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -28,6 +28,7 @@ from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
 from tradeul.records.bars import StreamBatch
+from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus
 from tradeul.records.frame import MarketFrame
 
@@ -60,10 +61,13 @@ class LiveService:
         calendar: Calendar,
         mode: str,
         feed_delay_seconds: float = 0.0,
+        stream_refused: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``stream_refused`` is told that the plan has no stream; without it, that ends the service. ``mode`` may be changed."""
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
-        self._mode = mode
+        self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
+        self._stream_refused = stream_refused
         self._pending: list[StreamBatch] = []
         self._pending_bars = 0
         self._messages = 0
@@ -90,7 +94,10 @@ class LiveService:
             with self._clock.busy():
                 await asyncio.to_thread(self._table.touch, self._since_pre_open())
         async with asyncio.TaskGroup() as group:
-            for duty in (self._hear, self._recover, self._watch_baselines, self._load_baselines, self._tell):
+            duties = [self._watch_baselines, self._load_baselines, self._tell]
+            if self.mode != Mode.END_OF_DAY:
+                duties += [self._hear, self._recover]
+            for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
 
     # --- session -----------------------------------------------------------------------------------------------------
@@ -138,6 +145,16 @@ class LiveService:
     # --- the stream --------------------------------------------------------------------------------------------------
 
     async def _hear(self) -> None:
+        try:
+            await self._hear_on()
+        except (NotEntitled, Unauthorized) as error:
+            # The vendor calls a key whose plan has no stream, or only the delayed one, by either name.
+            if self._stream_refused is None:
+                raise
+            log.warning("live_stream_not_entitled", reason=str(error))
+            await self._stream_refused()
+
+    async def _hear_on(self) -> None:
         async for batch in self._stream.batches():
             first, self._heard_at = self._heard_at is None, self._market_time()
             if first or batch.resubscribed:
@@ -260,10 +277,12 @@ class LiveService:
         return FeedStatus(
             session=table.session,
             phase=str(phase),
-            mode=self._mode,
+            mode=self.mode,
             feed_age_ms=None if newest_ms is None else max(int(now.timestamp() * 1000 - newest_ms), 0),
             feed_lag_p99_ms=int(np.percentile(recent, 99)) if recent else None,
-            stale=phase is not Phase.CLOSED and (heard is None or (now - heard).total_seconds() > patience),
+            stale=self.mode != Mode.END_OF_DAY
+            and phase is not Phase.CLOSED
+            and (heard is None or (now - heard).total_seconds() > patience),
             messages=self._messages,
             symbols=len(table.symbols),
         )

@@ -32,7 +32,7 @@ class Windows(msgspec.Struct, frozen=True):
     """How far back, and when: what a person may set."""
 
     daily_sessions: int = 260
-    slot_sessions: int = 30
+    slot_sessions: int = 30  # 0: no slots, the plan does not include them
     rvol_sessions: int = 20
     maintenance_at: time = time(17, 0)  # Eastern wall times
     final_at: time = time(20, 15)
@@ -99,6 +99,8 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def window(self, dataset: str, now: datetime) -> list[date]:
         """The traded sessions wanted, oldest first."""
+        if dataset == VOLUME_SLOTS and not self.windows.slot_sessions:
+            return []
         current = self.calendar.current_session(now)
         today = [current] if self.due_at(dataset, current) <= now else []
         return self.before(dataset, current) + today

@@ -37,6 +37,7 @@ class Status(msgspec.Struct, frozen=True):
     run: Run | None  # under way
     datasets: dict[str, dict[State, int]]  # how many wanted partitions are in which state
     partitions: list[Partition]  # newest session first
+    missing_entitlements: tuple[str, ...] = ()  # of the key's plan, each with its cost
 
 
 def wanted(schedule: Schedule, now: datetime) -> list[Key]:
@@ -74,6 +75,7 @@ def status(
     run: Run | None = None,
     in_progress: Collection[Key] = (),
     next_run_at: datetime | None = None,
+    missing_entitlements: tuple[str, ...] = (),
 ) -> Status:
     keys = wanted(schedule, now)
     counts: dict[str, Counter[State]] = {name: Counter() for name in DATASETS}
@@ -89,6 +91,7 @@ def status(
         run=run,
         datasets={name: dict(states) for name, states in counts.items()},
         partitions=[_partition(row_of(ledger, *key), state_of(ledger, key, in_progress)) for key in keys],
+        missing_entitlements=missing_entitlements,
     )
 
 
@@ -118,4 +121,5 @@ def summary(ledger: Ledger, schedule: Schedule, now: datetime) -> str:
     full_length = [session for session in there[VOLUME_SLOTS] if schedule.calendar.hours(session).is_full_length]
     sessions = len(full_length[-schedule.windows.rvol_sessions :])
     gone = f", {expected - got:,} missing" if expected > got else ""
-    return f"today's numbers: {got:,} of {expected:,} tickers{gone}, RVOL over {sessions} sessions{history}"
+    rvol = f"RVOL over {sessions} sessions" if slots else "no RVOL (volume_slots: not entitled)"
+    return f"today's numbers: {got:,} of {expected:,} tickers{gone}, {rvol}{history}"

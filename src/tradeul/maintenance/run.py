@@ -91,6 +91,7 @@ class Reconciliation:
         self._progress: Progress | None = None
         self.in_progress: frozenset[Key] = frozenset()
         self.ended = asyncio.Event()
+        self.was_not_entitled = False  # a 403: what the key may ask should be looked at
 
     async def go(self) -> Run:
         await self._read_ledger()
@@ -177,6 +178,7 @@ class Reconciliation:
         except TradeulError as error:
             self._in_a_row[kind] += 1
             down = isinstance(error, VendorUnavailable) and self._in_a_row[kind] >= FAILURES_IN_A_ROW
+            self.was_not_entitled |= isinstance(error, NotEntitled)
             if down or isinstance(error, NotEntitled):
                 self._given_up.add(kind)
             rows = await self._fail(begun, error)

@@ -74,14 +74,18 @@ class MaintenanceServer(HttpService):
         port: int,
         watchdog: LoopWatchdog | None = None,
     ) -> None:
-        """Raises SettingsError: ``host`` is not this machine."""
+        """``mode`` is an attribute: it may change.
+
+        Raises:
+            SettingsError: ``host`` is not this machine.
+        """
         records = (Health, Ready, Status, list[Run], Run, NextRun, Triggered, RunOptions)
         super().__init__("maintenance", host, port, "TRADEUL_MAINTENANCE_PORT", records, watchdog)
         self._service = service
         self._bus = bus
         self._http = http
         self._clock = clock
-        self._mode = mode
+        self.mode = mode
 
     def routes(self, app: FastAPI) -> None:
         missing, refused, unavailable = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
@@ -108,7 +112,7 @@ class MaintenanceServer(HttpService):
     async def _health(self) -> Response:
         answers = await self._bus.answers()
         redis = "connected" if answers else "does not answer"
-        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", self._mode, __version__))
+        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", self.mode, __version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():
@@ -117,7 +121,7 @@ class MaintenanceServer(HttpService):
         return json_answer(Ready("ready"))
 
     async def _status(self) -> Response:
-        return json_answer(await self._service.status(self._mode))
+        return json_answer(await self._service.status(self.mode))
 
     async def _runs(self) -> Response:
         return json_answer(await self._service.runs())
@@ -149,7 +153,7 @@ class MaintenanceServer(HttpService):
         return json_answer(Triggered(joined=not is_new, run=run), status, {"Location": f"/runs/{run.id}"})
 
     async def metrics(self) -> Iterable[Metric]:
-        status, runs = await self._service.status(self._mode), await self._service.runs()
+        status, runs = await self._service.status(self.mode), await self._service.runs()
         whole = [run for run in runs if run.options.is_whole and run.finished_at is not None]
         success = next((run.finished_at.timestamp() for run in whole if run.success and run.finished_at), None)
         durations = {(task,): seconds for run in whole[::-1] for task, seconds in run.task_seconds.items()}

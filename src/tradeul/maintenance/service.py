@@ -18,8 +18,9 @@ import structlog
 
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
-from tradeul.errors import RunRefused, StoreError
+from tradeul.errors import RunRefused, StoreError, Unauthorized
 from tradeul.maintenance import report
+from tradeul.maintenance.access import Access
 from tradeul.maintenance.client import GatewayClient
 from tradeul.maintenance.datasets import (
     BASELINES,
@@ -74,11 +75,25 @@ class MaintenanceService:
         calendar: Calendar,
         windows: Windows,
         gateway_address: Callable[[], str | None] = lambda: None,
+        access: Access | None = None,
     ) -> None:
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
         self._clock = clock
+        self._access = access
+        self._borders = market, files, calendar, GatewayClient(gateway_address, clock)
+        self.adopt(windows)
+        self._current: Reconciliation | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self.next_run_at: datetime | None = None
+        # One thread of our own, not a pool's next one: each thread that once sorted 1.7 million rows keeps memory for it.
+        self._thread = ThreadPoolExecutor(1, "maintenance")
+
+    def adopt(self, windows: Windows) -> None:
+        """What is wanted from the next run on."""
+        market, files, calendar, gateway = self._borders
+        lake, catalog, bus, clock = self._lake, self._catalog, self._bus, self._clock
         self._schedule = Schedule(calendar, windows)
         slots = VolumeSlotsTask(market, files, lake, calendar, self._in_thread)
         tasks: dict[str, Task] = {
@@ -89,14 +104,9 @@ class MaintenanceService:
             BASELINES: BaselinesTask(lake, self._schedule),
             METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
             REDIS_SYNC: RedisSyncTask(lake, bus, self._schedule, self._in_thread),
-            NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, GatewayClient(gateway_address, clock)),
+            NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
         }
         self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
-        self._current: Reconciliation | None = None
-        self._group: asyncio.TaskGroup | None = None
-        self.next_run_at: datetime | None = None
-        # One thread of our own, not a pool's next one: each thread that once sorted 1.7 million rows keeps memory for it.
-        self._thread = ThreadPoolExecutor(1, "maintenance")
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -104,6 +114,7 @@ class MaintenanceService:
             group.create_task(self._wake())
             group.create_task(self._watch_bus())
             group.create_task(self._herald())
+            group.create_task(self._look_daily())
 
     @asynccontextmanager
     async def on_demand(self) -> AsyncIterator[None]:
@@ -131,6 +142,20 @@ class MaintenanceService:
             await self._clock.sleep_until(due_at)
             if self._current is not None and self._current.started_at < due_at:
                 await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY)).go()
+
+    async def _look_daily(self) -> None:
+        """Ask what the key may ask, at the turn of each session."""
+        while self._access is not None:
+            session = self._schedule.calendar.next(self._schedule.calendar.current_session(self._clock.now()))
+            await self._clock.sleep_until(self._schedule.due_at(NEW_TRADING_DAY, session))
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            if self._access is not None:
+                await self._access.look()
+        except Unauthorized as error:
+            log.error("key_refused", reason=str(error))  # the next run says so, too
 
     async def _watch_bus(self) -> None:
         """A bus that was emptied while nothing else is due gets its keys again."""
@@ -170,6 +195,8 @@ class MaintenanceService:
     async def _carry_out(self, run: Reconciliation) -> Run:
         try:
             done = await run.go()
+            if run.was_not_entitled:
+                await self._look()
             await self._in_thread(lambda: self._keep(done))
             return done
         finally:
@@ -199,9 +226,9 @@ class MaintenanceService:
     async def status(self, mode: str) -> report.Status:
         rows = await asyncio.to_thread(self._catalog.ledger)
         ledger = {(row.dataset, row.session): row for row in rows}
-        run = self._current
+        run, missing = self._current, self._access.missing if self._access else ()
         view, in_progress = (None, frozenset[Key]()) if run is None else (run.view(), run.in_progress)
-        return report.status(ledger, self._schedule, self._clock.now(), mode, view, in_progress, self.next_run_at)
+        return report.status(ledger, self._schedule, self._clock.now(), mode, view, in_progress, self.next_run_at, missing)
 
     async def runs(self) -> list[Run]:
         """The run under way and the last ones, newest first."""

@@ -80,7 +80,10 @@ class RateLimit:
         pace: int,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        asked: int = 0,
     ) -> None:
+        """``asked``: requests that count as made now."""
         rates = []
         # Only the rates that can bind: the library refuses others.
         if pace < per_minute:
@@ -91,6 +94,8 @@ class RateLimit:
         self._now_ms = now_ms
         self._sleep = sleep
         self._turn = asyncio.Lock()
+        for _ in range(asked):
+            self._bucket.put(RateItem("", self._now_ms()))
 
     async def pass_through(self) -> None:
         async with self._turn:
@@ -114,12 +119,21 @@ class HttpClient:
         self.last_date: str | None = None
         self._clock = clock
         self._key = key
-        pace = max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
-        self._limit = RateLimit(requests_per_minute, pace)
-        # Strictly slower than the whole, so that bulk work never stands in line before live.
-        self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10))
+        self.requests_per_minute = 0
+        self.limit_to(requests_per_minute)
         self._places = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
+
+    def limit_to(self, requests_per_minute: int) -> None:
+        """From now on; what was asked up to now counts as just asked."""
+        if requests_per_minute == self.requests_per_minute:
+            return
+        self.requests_per_minute = requests_per_minute
+        asked = min(self.statuses.total(), requests_per_minute)
+        pace = max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
+        self._limit = RateLimit(requests_per_minute, pace, asked=asked)
+        # Strictly slower than the whole, so that bulk work never stands in line before live.
+        self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10), asked=asked)
 
     async def __aenter__(self) -> Self:
         headers = {"Accept-Encoding": "gzip"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})

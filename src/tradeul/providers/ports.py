@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
+from tradeul.records.entitlements import Entitlements
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 
@@ -63,6 +64,18 @@ class MinuteFiles(Protocol):
 
     async def minute_file(self, session: date) -> FlatFile | None:
         """The session's file, or None while it does not exist."""
+        ...
+
+
+class Probe(Protocol):
+    """What the key may ask, found out cheaply."""
+
+    async def entitlements(self, session: date) -> Entitlements:
+        """Asked about a past session; what could not be found out is None.
+
+        Raises:
+            Unauthorized: the key is refused.
+        """
         ...
 
 

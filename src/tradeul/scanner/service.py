@@ -66,7 +66,7 @@ class ScannerService:
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
-        self._mode = mode
+        self.mode = mode
         self._epoch = epoch
         self._next_epoch = next_epoch or self._count_on
         self._cycle_seconds = cycle_seconds
@@ -152,7 +152,7 @@ class ScannerService:
 
     def _first(self, found: ScanList, epoch: int, rows: Rows) -> Snapshot:
         assert self._session is not None  # noqa: S101 set by _roll_over
-        return Snapshot(found.name, self._session, self._mode, epoch, 0, len(rows), rows, _milliseconds(self._clock.now()))
+        return Snapshot(found.name, self._session, self.mode, epoch, 0, len(rows), rows, _milliseconds(self._clock.now()))
 
     def _remember(self, name: str, rows: Rows, phase: Phase) -> None:
         self._members.setdefault(phase, {})[name] = [row["symbol"] for row in rows]

@@ -1,5 +1,7 @@
 """Massive's daily files (an S3 store), as `ports.MinuteFiles`. Only moves bytes: `wire_files.py` reads them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ class PolygonFlatFiles:
     def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
         check_address(endpoint)
         self._clock = clock
+        self._key = key
         self._host = URL(endpoint).host
 
         def credentials() -> "S3Credential":
@@ -44,26 +47,54 @@ class PolygonFlatFiles:
         )
 
     async def minute_file(self, session: date) -> FlatFile | None:
-        path = f"us_stocks_sip/minute_aggs_v1/{session:%Y/%m}/{session}.csv.gz"
+        path = path_of(session)
 
         async def attempt() -> FlatFile | None:
             try:
-                result = await obstore.get_async(self._store, path)
-                data = memoryview(await result.bytes_async())  # not copied: 14 MB would hold up the loop
+                with self._errors(session):
+                    result = await obstore.get_async(self._store, path)
+                    data = memoryview(await result.bytes_async())  # not copied: 14 MB would hold up the loop
             except (NotFoundError, FileNotFoundError):
                 return None
-            except UnauthenticatedError as error:
-                raise Unauthorized(
-                    f"flat file {session}: {self._host} does not know this pair of keys: check TRADEUL_VENDOR_FILES_KEY"
-                ) from error
-            except PermissionDeniedError as error:
-                raise NotEntitled(
-                    f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
-                ) from error
-            except (BaseError, OSError) as error:
-                raise VendorUnavailable(
-                    f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}"
-                ) from error
             return FlatFile(session, (result.meta.get("e_tag") or "").strip('"'), data)
 
         return await retrying(self._clock, attempt)
+
+    async def includes(self, session: date) -> bool:
+        """Whether the key may read a session's file, without reading it; a file that does not exist is not refused."""
+        if not self._key:
+            return False
+
+        async def attempt() -> bool:
+            try:
+                with self._errors(session):
+                    await obstore.head_async(self._store, path_of(session))
+            except (NotFoundError, FileNotFoundError):
+                return True
+            except (NotEntitled, Unauthorized):
+                return False
+            return True
+
+        return await retrying(self._clock, attempt)
+
+    @contextmanager
+    def _errors(self, session: date) -> Iterator[None]:
+        """The store's errors as ours; but that there is no file."""
+        try:
+            yield
+        except (NotFoundError, FileNotFoundError):
+            raise
+        except UnauthenticatedError as error:
+            raise Unauthorized(
+                f"flat file {session}: {self._host} does not know this pair of keys: check TRADEUL_VENDOR_FILES_KEY"
+            ) from error
+        except PermissionDeniedError as error:
+            raise NotEntitled(
+                f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
+            ) from error
+        except (BaseError, OSError) as error:
+            raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}") from error
+
+
+def path_of(session: date) -> str:
+    return f"us_stocks_sip/minute_aggs_v1/{session:%Y/%m}/{session}.csv.gz"

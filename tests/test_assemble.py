@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from tradeul import assemble
+from tradeul.errors import StartError
+from tradeul.providers.polygon.vendor import simulated_vendor
+from tradeul.settings import Settings
+
+SETTINGS = {"api_port": 0, "gateway_port": 0, "maintenance_port": 0, "simulator_port": 0, "simulator_tickers": 50}
+
+
+class Started(Exception):
+    """The borders stand; no more is wanted."""
+
+
+@pytest.fixture
+def keyless(tmp_path, monkeypatch):
+    for name in ("MASSIVE_API_KEY", "POLYGON_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return Settings(state=tmp_path, **SETTINGS)
+
+
+async def test_without_a_key_no_real_vendor_is_ever_made(keyless, monkeypatch):
+    places = []
+
+    async def stop(settings, place, *_):
+        places.append(place)
+        raise Started
+
+    def never(*_):
+        raise AssertionError("a real vendor was made without a key")
+
+    monkeypatch.setattr(assemble, "real_vendor", never)
+    monkeypatch.setattr(assemble, "run_services", stop)
+    for simulate in (False, True):
+        with pytest.raises(Started):
+            await assemble.up(keyless, simulate=simulate, fresh=True, ready=never)
+    for place in places:
+        port = int(place.vendor.rest.rpartition(":")[2])
+        assert place.simulated and place.vendor == simulated_vendor("127.0.0.1", port)
+
+
+def test_a_folder_of_real_data_without_a_key_is_refused(keyless):
+    (Path(keyless.state) / assemble.REAL_DATA).touch()
+    with pytest.raises(StartError, match="MASSIVE_API_KEY"):
+        assemble.is_simulated(keyless)
