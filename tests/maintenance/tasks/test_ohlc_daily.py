@@ -52,8 +52,8 @@ def test_the_yardstick_is_the_median_of_the_nearest_sessions():
     assert expectation(rows([90, 100, 5000]), YESTERDAY) == (100, 80.0)
 
 
-def test_before_there_is_a_median_half_of_what_is_listed_is_the_least():
-    assert expectation({("tickers", SESSION): LedgerRow(dataset="tickers", session=SESSION, got=12_400)}, YESTERDAY) == (12_400, 6_200)
+def test_before_there_is_a_median_three_quarters_of_what_is_listed_is_the_least():
+    assert expectation({("tickers", SESSION): LedgerRow(dataset="tickers", session=SESSION, got=12_400)}, YESTERDAY) == (12_400, 9_300)
 
 
 async def test_a_thin_session_fails_and_names_the_missing_by_dollar_volume(house):

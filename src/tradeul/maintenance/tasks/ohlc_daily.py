@@ -1,8 +1,8 @@
 """One session's daily bars of the whole market, from one call; judged by what neighbouring sessions had.
 
-Expected is the trailing median (before there is one: half of what is listed,
-since not everything listed trades every day). A row that cannot be right is
-set aside and named; it does not stop the others.
+Expected is the trailing median (before there is one, three quarters of what is
+listed at least, since not everything trades every day). A row that cannot be
+right is set aside and named; it does not stop the others.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from tradeul.records.partitions import State
 from tradeul.store.lake import Lake
 
 LEAST_SHARE = 0.80
-LEAST_SHARE_OF_LISTED = 0.50
+LEAST_SHARE_OF_LISTED = 0.75
 TRAILING_SESSIONS = 20
 SCHEMA = {
     "symbol": pl.String,
