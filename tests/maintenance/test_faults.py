@@ -43,17 +43,12 @@ SAMPLE = [
     ("grouped", "403", 100),
     (ALL, "429-later", 10),
     (ALL, "500", 10),
-    ("range", "html", 100),
-    (ALL, "hang", 1),
     (FILES, "reset", 100),
-    ("range", "cut", 10),
     ("grouped", "truncated", 100),
-    (FILES, "malformed", 100),
-    ("grouped", "empty", 10),
     ("range", "empty", 100),
-    ("tickers", "circle", 100),
     ("range", "twice", 10),
     (FILES, "fewer", 100),
+    ("grouped", "fewer", 100),
 ]
 
 
