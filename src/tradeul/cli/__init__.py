@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 import cyclopts
 
 from tradeul import __version__
+from tradeul.cli.starting import count_up
 from tradeul.errors import TradeulError
 from tradeul.ops.memory import give_back_freed_memory
 from tradeul.records.runs import RunOptions
@@ -33,7 +34,6 @@ def up(*, simulate: bool = False, fresh: bool = False) -> None:
         Forget the simulated market's state first.
     """
     settings = _settings()
-    print("Starting Tradeul ...", file=sys.stderr, flush=True)  # noqa: T201 a person waits while the libraries load
     _run(_up(settings, simulate=simulate, fresh=fresh))
 
 
@@ -119,10 +119,19 @@ def _maintain(options: RunOptions) -> None:
 
 
 async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
-    from tradeul.assemble import up
-    from tradeul.cli.console import show
+    started = count_up("Starting Tradeul")
+    try:
+        # Not at the top: they take a second, and a person should see something first.
+        from tradeul.assemble import Running, up
+        from tradeul.cli.console import show
 
-    await up(settings, simulate=simulate, fresh=fresh, ready=show)
+        async def ready(running: Running) -> None:
+            started()
+            await show(running)
+
+        await up(settings, simulate=simulate, fresh=fresh, ready=ready)
+    finally:
+        started()
 
 
 async def _simulate(settings: Settings) -> None:
