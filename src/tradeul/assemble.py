@@ -34,6 +34,7 @@ from tradeul.maintenance.server import MaintenanceServer
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK, Calendar, nyse
 from tradeul.ops import logs
+from tradeul.ops.alarms import Alarms
 from tradeul.ops.child import Child, end_orphan
 from tradeul.ops.origins import page_origins
 from tradeul.ops.start import free_port, sole_owner, usable_folder
@@ -243,7 +244,8 @@ async def open_stores(
     files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
     access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
-    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access)
+    alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
+    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms)
 
     def adopt() -> None:
         http.limit_to(access.per_minute)

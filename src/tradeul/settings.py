@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     rvol_sessions: int = Field(20, ge=1)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
 
+    notify: str | None = None
+    heartbeat_url: str | None = None
+
     simulator_seed: int = 7
     simulator_tickers: int = Field(12_400, ge=50, le=100_000)
     simulator_start: datetime = datetime(2026, 3, 9, 9, 28, 40)  # Eastern wall time  # noqa: DTZ001

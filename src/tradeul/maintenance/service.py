@@ -48,7 +48,9 @@ from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
 from tradeul.maintenance.tasks.splits import SplitsTask
 from tradeul.maintenance.tasks.tickers import TickersTask
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
+from tradeul.maintenance.trouble import trouble
 from tradeul.market_calendar import Calendar
+from tradeul.ops.alarms import Alarms
 from tradeul.providers.ports import MarketData, MinuteFiles
 from tradeul.records.runs import WHOLE, Run, RunOptions
 from tradeul.store.catalog import Catalog
@@ -76,12 +78,14 @@ class MaintenanceService:
         windows: Windows,
         gateway_address: Callable[[], str | None] = lambda: None,
         access: Access | None = None,
+        alarms: Alarms | None = None,
     ) -> None:
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
         self._clock = clock
         self._access = access
+        self._alarms = alarms
         self._borders = market, files, calendar, GatewayClient(gateway_address, clock)
         self.adopt(windows)
         self._current: Reconciliation | None = None
@@ -115,6 +119,7 @@ class MaintenanceService:
             group.create_task(self._watch_bus())
             group.create_task(self._herald())
             group.create_task(self._look_daily())
+            group.create_task(self._watch_deadlines())
 
     @asynccontextmanager
     async def on_demand(self) -> AsyncIterator[None]:
@@ -149,6 +154,23 @@ class MaintenanceService:
             session = self._schedule.calendar.next(self._schedule.calendar.current_session(self._clock.now()))
             await self._clock.sleep_until(self._schedule.due_at(NEW_TRADING_DAY, session))
             await self._look()
+
+    async def _watch_deadlines(self) -> None:
+        """When a session opens, the one before it should be complete, whatever a run is still doing."""
+        while self._alarms is not None:
+            calendar, now = self._schedule.calendar, self._clock.now()
+            current = calendar.current_session(now)
+            opens_at = [calendar.hours(session).open_at for session in (current, calendar.next(current))]
+            await self._clock.sleep_until(next(instant for instant in opens_at if instant > now))
+            await self._sound()
+
+    async def _sound(self) -> None:
+        """Tell a person what has gone wrong since, and what is well again."""
+        if self._alarms is not None:
+            rows, runs = await asyncio.to_thread(lambda: (self._catalog.ledger(), self._catalog.runs()))
+            ledger = {(row.dataset, row.session): row for row in rows}
+            last = next((run for run in runs if run.options.is_whole and run.finished_at is not None), None)
+            await self._alarms.hold(trouble(ledger, self._schedule, self._clock.now(), last, self._lake.free_bytes()))
 
     async def _look(self) -> None:
         try:
@@ -198,16 +220,24 @@ class MaintenanceService:
             if run.was_not_entitled:
                 await self._look()
             await self._in_thread(lambda: self._keep(done))
-            return done
         finally:
             self._current = None
             run.ended.set()
+        if done.options.is_whole:  # after the run's end: a receiver may take its time
+            await self._sound()
+            if done.success and self._alarms is not None:
+                await self._alarms.beat()
+        return done
 
     def _keep(self, run: Run) -> None:
         try:
             self._catalog.add_run(run)
         except StoreError as error:
             log.warning("run_not_kept", reason=str(error))  # the ledger is what counts
+
+    async def announce_again(self) -> Run:
+        """The announcement of the current session once more, beside the run under way."""
+        return await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY, force=True)).go()
 
     async def foresee(self, options: RunOptions) -> list[Step]:
         """The steps that a run would take now.

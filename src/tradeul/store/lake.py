@@ -33,6 +33,11 @@ class Lake:
         self._root = root
         self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
 
+    def free_bytes(self) -> int:
+        """Room left on the lake's disk."""
+        there = next(folder for folder in (self._root, *self._root.parents) if folder.exists())
+        return shutil.disk_usage(there).free
+
     def write(self, dataset: str, session: date, frame: pl.DataFrame, source: str) -> str:
         """Replace the partition; return its checksum.
 
