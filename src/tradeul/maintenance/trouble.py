@@ -46,4 +46,5 @@ def late_sessions(ledger: Ledger, schedule: Schedule, now: datetime) -> list[dat
 def _failed(name: str, rows: Sequence[LedgerRow]) -> str:
     newest = max(rows, key=lambda row: row.session)
     missing = f"; missing {', '.join(newest.missing[:5])}" if newest.missing else ""
-    return f"The task {name} failed for {len(rows)} sessions, the newest {newest.session}: {newest.error or 'no reason given'}{missing}."
+    count = "the session of" if len(rows) == 1 else f"{len(rows)} sessions, the newest"
+    return f"The task {name} failed for {count} {newest.session}: {newest.error or 'no reason given'}{missing}."
