@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from tests.schema_fuzz import found_nothing
+from tradeul.bus.topics import NEW_DAY
 from tradeul.errors import SettingsError, VendorUnavailable
 from tradeul.maintenance.datasets import DATASETS
 from tradeul.maintenance.server import MaintenanceServer
@@ -133,6 +134,24 @@ async def test_a_dry_run_says_the_steps_and_begins_none(stand):
     assert (await stand.trigger(200, '{"dry_run":true}'))["steps"] == []
 
 
+async def test_caches_are_cleared_by_announcing_the_session_once_more(stand):
+    heard = []
+
+    async def hear():
+        async for event in stand.house.bus.subscribe(NEW_DAY):
+            heard.append(event)
+
+    listener = asyncio.create_task(hear())
+    while (await stand.house.bus.redis.pubsub_numsub("trading:new_day"))[0][1] == 0:
+        await asyncio.sleep(0.01)
+    assert await stand.ask("/clear-caches", 200, "POST") == {"status": "announced", "session": SESSION}
+    while not heard:
+        await asyncio.sleep(0.01)
+    listener.cancel()
+    assert (str(heard[0].date), str(heard[0].previous_date), heard[0].action) == (SESSION, YESTERDAY, "clear_caches")
+    assert (await stand.ask("/status"))["sessions_behind"] == 0
+
+
 @pytest.mark.parametrize(
     ("body", "status", "sentence"),
     [
@@ -140,7 +159,7 @@ async def test_a_dry_run_says_the_steps_and_begins_none(stand):
         ('{"target_date":"2026-03-10"}', 409, "2026-03-10 is in the future: the session is 2026-03-09."),
         ('{"target_date":"2026-01-05"}', 409, "2026-01-05 is before the window of 24 sessions"),
         ('{"target_date":"2026-03-09","only":"ohlc_daily","dry_run":true}', 409, "due from 17:00 ET on"),
-        ('{"only":"metadata"}', 422, "No task 'metadata'. The tasks: tickers, splits, ohlc_daily, volume_slots, baselines, redis_sync"),
+        ('{"only":"metadata"}', 422, f"No task 'metadata'. The tasks: {', '.join(DATASETS)}."),
         ('{"target_date":"yesterday"}', 422, '{"target_date":"2026-03-06","only":"ohlc_daily","force":true}'),
         ('{"target":"2026-03-06"}', 422, "unknown field `target`"),
         ('{"force":"yes"}', 422, "Expected `bool`, got `str` - at `$.force`"),
@@ -209,7 +228,17 @@ async def test_every_call_is_described(stand):
     async with stand.client.get(stand.url + "/docs") as response:
         page = await response.text()
     description = await stand.ask("/openapi.json")
-    assert set(description["paths"]) == {"/health", "/ready", "/status", "/runs", "/runs/{run_id}", "/next-run", "/trigger", "/metrics"}
+    assert set(description["paths"]) == {
+        "/health",
+        "/ready",
+        "/status",
+        "/runs",
+        "/runs/{run_id}",
+        "/next-run",
+        "/trigger",
+        "/clear-caches",
+        "/metrics",
+    }
     assert all(path in page for path in description["paths"])
     assert "volume_slots" in description["components"]["schemas"]["RunOptions"]["properties"]["only"]["enum"]
 

@@ -62,6 +62,13 @@ class Triggered(msgspec.Struct, frozen=True):
     steps: tuple[Foreseen, ...] | None = None
 
 
+class Cleared(msgspec.Struct, frozen=True):
+    """The session was announced once more: whoever listens forgets what is older."""
+
+    status: str
+    session: date
+
+
 class MaintenanceServer(HttpService):
     def __init__(
         self,
@@ -79,7 +86,7 @@ class MaintenanceServer(HttpService):
         Raises:
             SettingsError: ``host`` is not this machine.
         """
-        records = (Health, Ready, Status, list[Run], Run, NextRun, Triggered, RunOptions)
+        records = (Health, Ready, Status, list[Run], Run, NextRun, Triggered, RunOptions, Cleared)
         super().__init__("maintenance", host, port, "TRADEUL_MAINTENANCE_PORT", records, watchdog)
         self._service = service
         self._bus = bus
@@ -97,13 +104,9 @@ class MaintenanceServer(HttpService):
         app.get("/runs", summary="The run under way and the last 100", responses=answers(list[Run]))(self._runs)
         app.get("/runs/{run_id}", summary="One run", responses=answers(Run, missing))(self._run)
         app.get("/next-run", summary="The next wake-up", responses=answers(NextRun, unavailable))(self._next_run)
-        app.post(
-            "/trigger",
-            summary="Begin a run, or join the running one",
-            responses=trigger,
-            status_code=202,
-            openapi_extra=body_of(RunOptions),
-        )(self._trigger)
+        begin = app.post("/trigger", summary="Begin a run, or join the running one", responses=trigger, openapi_extra=body_of(RunOptions))
+        begin(self._trigger)
+        app.post("/clear-caches", summary="Announce the session once more", responses=answers(Cleared, unavailable))(self._clear_caches)
 
     def describe(self, components: dict[str, Any]) -> None:
         for name in ("only", "from_task"):
@@ -151,6 +154,13 @@ class MaintenanceServer(HttpService):
             raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
         status = HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK
         return json_answer(Triggered(joined=not is_new, run=run), status, {"Location": f"/runs/{run.id}"})
+
+    async def _clear_caches(self) -> Response:
+        run = await self._service.announce_again()
+        if not run.success:
+            reason = run.failed[0].error if run.failed else "the session has not begun"
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"The session could not be announced: {reason}")
+        return json_answer(Cleared("announced", run.date))
 
     async def metrics(self) -> Iterable[Metric]:
         status, runs = await self._service.status(self.mode), await self._service.runs()

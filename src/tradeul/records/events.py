@@ -1,8 +1,11 @@
 """What services tell each other besides frames."""
 
 from datetime import date
+from typing import TypeAlias
 
 import msgspec
+
+SessionDate: TypeAlias = date  # where a field is named as the type
 
 
 class FeedStatus(msgspec.Struct, frozen=True):
@@ -37,7 +40,7 @@ class TradingSession(msgspec.Struct, frozen=True):
     """The value of key ``trading:session``: for programs without a calendar."""
 
     date: date
-    previous_date: date  # the session before, not the day before
+    previous_date: SessionDate  # the session before, not the day before
 
 
 class NewTradingDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +50,4 @@ class NewTradingDay(msgspec.Struct, frozen=True, kw_only=True):
     date: date
     timestamp: int  # epoch milliseconds
     action: str = "clear_caches"
-    previous_date: date
+    previous_date: SessionDate
