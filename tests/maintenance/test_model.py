@@ -34,19 +34,23 @@ class Reference:
         wanted = dict.fromkeys(("tickers", "splits"), served)
         wanted["ohlc_daily"] = before["ohlc_daily"](current) + today(time(17))
         wanted["volume_slots"] = before["volume_slots"](current) + today(time(20, 15))
-        wanted |= {"baselines": served, "redis_sync": served, "new_trading_day": [current]}
+        wanted |= {"metadata_enrich": [current], "baselines": served, "redis_sync": served, "new_trading_day": [current]}
         asked = set()
         for name, session in [(each, day) for each, days in wanted.items() for day in days]:
             state, holds, made_from = self.stands.get((name, session), (None, None, None))
             final, whole, inputs = now >= at(session, time(20, 15) if name in before else time(3)), True, None
             if name == "volume_slots" and self._of("ohlc_daily", session)[0] is not State.COMPLETED:
                 continue
+            if name == "metadata_enrich" and self._of("tickers", session)[1] is None:
+                continue
             if name in ("baselines", "redis_sync"):
                 needs = [("baselines", session)] if name == "redis_sync" else [("tickers", session), ("splits", session)]
                 if any(self._of(*key)[1] is None for key in needs):
                     continue
                 past = [(each, day) for each, days in before.items() for day in days(session)] if name == "baselines" else []
-                inputs = [(key, *self._of(*key)[:2]) for key in needs + past if self._of(*key)[1] is not None]
+                enriched = [day for each, day in self.stands if each == "metadata_enrich" and day <= session and self._of(each, day)[1]]
+                used = [("metadata_enrich", max(enriched))] if enriched and name == "baselines" else []
+                inputs = [(key, *self._of(*key)[:2]) for key in needs + used + past if self._of(*key)[1] is not None]
                 whole = all(self._of(*key)[0] is State.COMPLETED for key in past)
             usable = state in (State.COMPLETED, State.PROVISIONAL)
             if usable and (inputs == made_from if inputs is not None else state is State.COMPLETED or not final):
@@ -124,6 +128,6 @@ class Machine(RuleBasedStateMachine):
         return all(completed(self.ledger, name, sessions) == sessions for name, sessions in wanted.items())
 
 
-IN_LAKE = ("tickers", "splits", "ohlc_daily", "volume_slots", "baselines")
+IN_LAKE = ("tickers", "splits", "ohlc_daily", "volume_slots", "baselines", "metadata_enrich")
 Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
 TestPlanAndLedger = Machine.TestCase
