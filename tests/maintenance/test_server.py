@@ -135,20 +135,15 @@ async def test_a_dry_run_says_the_steps_and_begins_none(stand):
 
 
 async def test_caches_are_cleared_by_announcing_the_session_once_more(stand):
-    heard = []
+    async def first():
+        return await anext(stand.house.bus.subscribe(NEW_DAY))
 
-    async def hear():
-        async for event in stand.house.bus.subscribe(NEW_DAY):
-            heard.append(event)
-
-    listener = asyncio.create_task(hear())
+    heard = asyncio.create_task(first())
     while (await stand.house.bus.redis.pubsub_numsub("trading:new_day"))[0][1] == 0:
         await asyncio.sleep(0.01)
     assert await stand.ask("/clear-caches", 200, "POST") == {"status": "announced", "session": SESSION}
-    while not heard:
-        await asyncio.sleep(0.01)
-    listener.cancel()
-    assert (str(heard[0].date), str(heard[0].previous_date), heard[0].action) == (SESSION, YESTERDAY, "clear_caches")
+    event = await heard
+    assert (str(event.date), str(event.previous_date), event.action) == (SESSION, YESTERDAY, "clear_caches")
     assert (await stand.ask("/status"))["sessions_behind"] == 0
 
 
