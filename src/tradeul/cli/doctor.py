@@ -17,16 +17,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble import REAL_DATA, VENDOR_REST, catalog_url, is_simulated, state_folder
+from tradeul.assemble import FLAT_FILES_BUCKET, REAL_DATA, VENDOR_REST, catalog_url, is_simulated, state_folder, windows_of
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
 from tradeul.clock import SystemClock
 from tradeul.errors import NotEntitled, ProviderError, StartError, StoreError, Unauthorized
+from tradeul.maintenance.access import FILED_SESSIONS_AGO
+from tradeul.maintenance.entitlements import missing, mode_of, requests_per_minute
 from tradeul.market_calendar import nyse
 from tradeul.ops.start import free_port, usable_folder
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
+from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.probe import PolygonProbe
+from tradeul.providers.polygon.vendor import real_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 
@@ -35,6 +40,8 @@ GIGABYTE = 1 << 30
 LITTLE_DISK_BYTES, LEAST_DISK_BYTES = 5 * GIGABYTE, 1 * GIGABYTE
 LARGEST_SKEW_SECONDS = 2.0
 PORT_SECONDS = 2.0
+
+PLAN_SECONDS = 5.0  # a person waits
 
 
 class Grade(IntEnum):
@@ -140,19 +147,38 @@ async def _bus(settings: Settings) -> Finding:
 
 
 async def _vendor(settings: Settings, key: str) -> list[Finding]:
-    """The key and the clock, by one request."""
+    """The key, what its plan includes, and the clock; by a handful of requests."""
     address = settings.vendor_rest or VENDOR_REST
     async with HttpClient(SystemClock(), settings.requests_per_minute, settings.concurrency, key) as http:
         try:
             await PolygonClient(http, address).closures()
             found = Finding("mode", Grade.ok, f"the vendor at {address} knows the key")
         except Unauthorized as error:
-            found = Finding("mode", Grade.failure, str(error), "correct MASSIVE_API_KEY")
+            return [Finding("mode", Grade.failure, str(error), "correct MASSIVE_API_KEY"), _clock(http.last_date)]
         except NotEntitled as error:
             found = Finding("mode", Grade.warning, str(error), "see which plan the key belongs to")
         except ProviderError as error:
             found = Finding("mode", Grade.failure, str(error), "see to the network, then to the vendor's status page")
-        return [found, _clock(http.last_date)]
+            return [found, _clock(http.last_date)]
+        return [found, *await _entitlements(settings, http, address), _clock(http.last_date)]
+
+
+async def _entitlements(settings: Settings, http: HttpClient, address: str) -> list[Finding]:
+    """The mode that the key makes, and what each missing entitlement costs."""
+    calendar, clock, vendor = nyse(), SystemClock(), real_vendor(settings, "")
+    files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
+    session = calendar.before(calendar.current_session(clock.now()), FILED_SESSIONS_AGO)[0]
+    try:
+        async with asyncio.timeout(PLAN_SECONDS):
+            had = await PolygonProbe(http, address, files).entitlements(session)
+    except TimeoutError:
+        return [Finding("plan", Grade.warning, f"no clear answer within {PLAN_SECONDS:.0f} s on what it includes", "try again later")]
+    except Unauthorized as error:
+        return [Finding("plan", Grade.failure, str(error), "correct MASSIVE_API_KEY")]
+    per_minute = requests_per_minute(had, settings.requests_per_minute, chosen="requests_per_minute" in settings.model_fields_set)
+    lacks = missing(had, windows_of(settings), per_minute)
+    mode = Finding("plan", Grade.ok, f"it makes the mode {mode_of(had)}; the stream is judged when Tradeul runs")
+    return [mode, *(Finding("plan", Grade.warning, sentence, "a larger plan has it") for sentence in lacks)]
 
 
 def _clock(vendor_date: str | None) -> Finding:
