@@ -55,6 +55,10 @@ def test_a_port_in_use_is_one_sentence(tmp_path):
     assert "TRADEUL_GATEWAY_PORT" in said
 
 
+def test_other_machines_are_not_served_without_a_token(tmp_path):
+    assert refused(state=tmp_path, host="0.0.0.0").startswith("tradeul: TRADEUL_HOST=0.0.0.0: only this machine is served")
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot be written" in refused(state=tmp_path / "file")

@@ -36,7 +36,7 @@ from tradeul.market_calendar import NEW_YORK, Calendar, nyse
 from tradeul.ops import logs
 from tradeul.ops.alarms import Alarms
 from tradeul.ops.child import Child, end_orphan
-from tradeul.ops.origins import page_origins
+from tradeul.ops.origins import page_origins, require_loopback
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
@@ -110,6 +110,7 @@ def claimed_state(
     settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
 ) -> Iterator[Path]:
     """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
+    require_loopback(settings.host)
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         for role in roles:
@@ -375,6 +376,7 @@ def standing(settings: Settings) -> Status:
 
 async def simulate_alone(settings: Settings) -> None:
     """The simulated vendor alone, until cancelled; for other programs to be tried against."""
+    require_loopback(settings.host)
     with sole_owner(usable_folder(settings.state), "simulator"):
         free_port(settings.host, settings.simulator_port, "TRADEUL_SIMULATOR_PORT")
         state = usable_folder(settings.state / "simulator-alone")
