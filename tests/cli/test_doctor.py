@@ -34,10 +34,11 @@ async def found(about, *arguments, **more):
 
 @asynccontextmanager
 async def vendor(status, body, **headers):
-    """A vendor that says the same to everybody."""
+    """A vendor whose plan includes the market's hours and nothing else."""
 
-    async def answer(_):
-        return web.json_response(body, status=status, headers=headers)
+    async def answer(request):
+        included = request.path.startswith("/v1/marketstatus")
+        return web.json_response(body, status=status if included else 403, headers=headers)
 
     application = web.Application()
     application.add_routes([web.get("/{path:.*}", answer)])

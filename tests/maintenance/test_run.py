@@ -26,6 +26,8 @@ def asked(house):
 
 
 async def test_one_task_alone_asks_for_nothing_else(house):
+    await house.service.reconcile(RunOptions(only="tickers"))  # what daily bars are judged by
+    house.market.calls.clear()
     run = await house.service.reconcile(RunOptions(only="ohlc_daily"))
     assert run.success and set(run.tasks) == {"ohlc_daily"}
     assert {name[0] for name in asked(house)} == {"grouped_daily"}
@@ -93,6 +95,7 @@ async def test_a_kill_while_it_is_loaded_again_does_not_leave_it_complete(house,
 
 
 async def test_a_range_is_loaded_before_the_windows_and_only_what_failed_again(house):
+    await house.service.reconcile(RunOptions(only="tickers"))
     first, last = date(2025, 6, 2), date(2025, 6, 6)
     house.market.faults["grouped_daily", date(2025, 6, 4)] = VendorUnavailable("503")
     run = await house.service.reconcile(RunOptions(since=first, target_date=last, only="ohlc_daily"))

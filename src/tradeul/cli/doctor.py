@@ -7,7 +7,6 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from enum import IntEnum
 from pathlib import Path
 
@@ -154,13 +153,13 @@ async def _vendor(settings: Settings, key: str) -> list[Finding]:
             await PolygonClient(http, address).closures()
             found = Finding("mode", Grade.ok, f"the vendor at {address} knows the key")
         except Unauthorized as error:
-            return [Finding("mode", Grade.failure, str(error), "correct MASSIVE_API_KEY"), _clock(http.last_date)]
+            return [Finding("mode", Grade.failure, str(error), "correct MASSIVE_API_KEY"), _clock(http.clock_ahead_seconds)]
         except NotEntitled as error:
             found = Finding("mode", Grade.warning, str(error), "see which plan the key belongs to")
         except ProviderError as error:
             found = Finding("mode", Grade.failure, str(error), "see to the network, then to the vendor's status page")
-            return [found, _clock(http.last_date)]
-        return [found, *await _entitlements(settings, http, address), _clock(http.last_date)]
+            return [found, _clock(http.clock_ahead_seconds)]
+        return [found, *await _entitlements(settings, http, address), _clock(http.clock_ahead_seconds)]
 
 
 async def _entitlements(settings: Settings, http: HttpClient, address: str) -> list[Finding]:
@@ -181,21 +180,19 @@ async def _entitlements(settings: Settings, http: HttpClient, address: str) -> l
     return [mode, *(Finding("plan", Grade.warning, sentence, "a larger plan has it") for sentence in lacks)]
 
 
-def _clock(vendor_date: str | None) -> Finding:
+def _clock(ahead_seconds: float | None) -> Finding:
     """This machine's clock: inside the calendar, and near the vendor's."""
     now, sessions = SystemClock().now(), nyse().sessions
     if not sessions[0] <= now.date() <= sessions[-1]:
         says = f"it is {now:%Y-%m-%d}; the calendar goes from {sessions[0]} to {sessions[-1]}"
         return Finding("clock", Grade.failure, says, "set the clock, or install a newer Tradeul")
     says = f"{now:%Y-%m-%d %H:%M:%S} UTC"
-    if vendor_date is None:
+    if ahead_seconds is None:
         return Finding("clock", Grade.ok, says)
-    # Their date is in whole seconds.
-    skew = (now - parsedate_to_datetime(vendor_date)).total_seconds() - 0.5
+    skew = ahead_seconds - 0.5  # their date is in whole seconds
     if abs(skew) > LARGEST_SKEW_SECONDS:
-        return Finding(
-            "clock", Grade.warning, f"{says}: {skew:+.0f} s off the vendor's", "let the machine take its time from the network (NTP)"
-        )
+        remedy = "let the machine take its time from the network (NTP)"
+        return Finding("clock", Grade.warning, f"{says}: {skew:+.0f} s off the vendor's", remedy)
     return Finding("clock", Grade.ok, f"{says}, as the vendor's")
 
 

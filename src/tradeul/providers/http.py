@@ -109,14 +109,15 @@ class HttpClient:
     """GET with one key. ``bulk`` work shares nine tenths of the limit; what live asks may use all of it.
 
     Counters for metrics: ``statuses`` (HTTP status, or "timeout" and "connection"),
-    ``rate_wait_seconds``, ``retries``. ``last_date``: what the last answer said that it was.
+    ``rate_wait_seconds``, ``retries``. ``clock_ahead_seconds``: our clock against the
+    last answer's, whose date is in whole seconds.
     """
 
     def __init__(self, clock: Clock, requests_per_minute: int, concurrency: int, key: str | None = None) -> None:
         self.statuses: Counter[int | str] = Counter()
         self.rate_wait_seconds = 0.0
         self.retries = 0
-        self.last_date: str | None = None
+        self.clock_ahead_seconds: float | None = None
         self._clock = clock
         self._key = key
         self.requests_per_minute = 0
@@ -192,10 +193,16 @@ class HttpClient:
             self.statuses["connection"] += 1
             raise VendorUnavailable(f"{endpoint}: the connection to {address.host} failed: {self._masked(str(error))}") from error
         self.statuses[response.status] += 1
-        self.last_date = response.headers.get("Date")
+        self.clock_ahead_seconds = self._ahead_of(response.headers.get("Date", ""))
         if response.status != 200:
             raise self._error(response.status, response.headers, body, endpoint)
         return body
+
+    def _ahead_of(self, date: str) -> float | None:
+        try:
+            return (self._clock.now() - parsedate_to_datetime(date)).total_seconds()
+        except (ValueError, TypeError):
+            return None
 
     def _error(self, status: int, headers: Mapping[str, str], body: bytes, endpoint: str) -> ProviderError:
         said = self._masked(_reason(body))
