@@ -4,15 +4,22 @@ import json
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 
+import msgspec
 import psutil
 import pytest
 
 from tests.product import CLEAN, PORTS, eventually, processes_of, running
+from tradeul.cli import maintenance
+from tradeul.maintenance.server import Triggered
+from tradeul.records.runs import WHOLE, Run, RunOptions
+from tradeul.settings import Settings
 
 SETTINGS = {"simulator_tickers": 60, "daily_sessions": 20, "slot_sessions": 6, "rvol_sessions": 5} | dict.fromkeys(PORTS, 0)
 SESSION, EARLIER = "2026-03-09", "2026-03-05"
+START = datetime(2026, 3, 9, 13, 30, tzinfo=UTC)
 
 
 @contextmanager
@@ -162,3 +169,35 @@ def test_doctor_sees_the_running_tradeul(product):
     body = json.loads(said.out)
     assert (said.code, body["worst"]) == (0, "ok"), body
     assert "its maintenance answers at http://127.0.0.1:" in body["findings"][0]["says"]
+
+
+class Busy:
+    """A maintenance that is in the middle of a whole run when first asked."""
+
+    def __init__(self):
+        self.runs, self.asked = {}, []
+
+    async def trigger(self, options):
+        joined = not self.asked
+        self.asked.append(options)
+        run = Run(id=f"run{len(self.asked)}", date=START.date(), options=WHOLE if joined else options, started_at=START)
+        self.runs[run.id] = msgspec.structs.replace(run, finished_at=START, success=not joined)
+        return Triggered(joined=joined, run=run)
+
+    async def run(self, run_id):
+        return self.runs[run_id]
+
+
+async def test_who_joined_another_run_asks_again_when_that_is_over(monkeypatch, capsys):
+    busy = Busy()
+
+    @asynccontextmanager
+    async def found(_):
+        yield busy
+
+    monkeypatch.setattr(maintenance, "maintenance_of", found)
+    options = RunOptions(only="splits", force=True)
+    assert await maintenance.maintain(Settings(), options) == 0
+    assert busy.asked == [options, options]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["id"]) for line in lines] == [("joined", "run1"), ("started", "run2"), ("finished", "run2")]

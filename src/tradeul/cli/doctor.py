@@ -38,7 +38,7 @@ GIGABYTE = 1 << 30
 # The windows hold about half a gigabyte; a backfill and the tape some more.
 LITTLE_DISK_BYTES, LEAST_DISK_BYTES = 5 * GIGABYTE, 1 * GIGABYTE
 LARGEST_SKEW_SECONDS = 2.0
-PORT_SECONDS = 2.0
+PORT_SECONDS = 1.0
 
 PLAN_SECONDS = 5.0  # a person waits
 
