@@ -4,7 +4,7 @@ import asyncio
 import sys
 import tempfile
 
-EXAMPLES = 10
+EXAMPLES = 5
 
 
 async def found_nothing(url: str) -> None:
