@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tradeul import assemble
+from tradeul.assemble import borders, state
 from tradeul.errors import StartError
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
@@ -31,7 +32,7 @@ async def test_without_a_key_no_real_vendor_is_ever_made(keyless, monkeypatch):
     def never(*_):
         raise AssertionError("a real vendor was made without a key")
 
-    monkeypatch.setattr(assemble, "real_vendor", never)
+    monkeypatch.setattr(borders, "real_vendor", never)
     monkeypatch.setattr(assemble, "run_services", stop)
     for simulate in (False, True):
         with pytest.raises(Started):
@@ -42,6 +43,6 @@ async def test_without_a_key_no_real_vendor_is_ever_made(keyless, monkeypatch):
 
 
 def test_a_folder_of_real_data_without_a_key_is_refused(keyless):
-    (Path(keyless.state) / assemble.REAL_DATA).touch()
+    (Path(keyless.state) / state.REAL_DATA).touch()
     with pytest.raises(StartError, match="MASSIVE_API_KEY"):
-        assemble.is_simulated(keyless)
+        state.is_simulated(keyless)

@@ -135,7 +135,7 @@ async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
 
 
 async def _simulate(settings: Settings) -> None:
-    from tradeul.assemble import simulate_alone
+    from tradeul.assemble.alone import simulate_alone
 
     await simulate_alone(settings)
 

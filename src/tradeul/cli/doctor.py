@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble import FLAT_FILES_BUCKET, REAL_DATA, VENDOR_REST, catalog_url, is_simulated, state_folder, windows_of
+from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
+from tradeul.assemble.state import REAL_DATA, catalog_url, is_simulated, state_folder
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
@@ -30,7 +31,7 @@ from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.flat_files import PolygonFlatFiles
 from tradeul.providers.polygon.probe import PolygonProbe
-from tradeul.providers.polygon.vendor import real_vendor
+from tradeul.providers.polygon.vendor import VENDOR_REST, real_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 

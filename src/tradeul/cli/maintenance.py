@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar
 import aiohttp
 import msgspec
 
-from tradeul.assemble import maintenance_address, maintenance_alone, standing
+from tradeul.assemble.alone import maintenance_alone, standing
+from tradeul.assemble.state import maintenance_address
 from tradeul.cli.show_maintenance import JsonLines, Terminal, show_status
 from tradeul.errors import FolderInUse, RunRefused, StartError
 from tradeul.maintenance.report import Status

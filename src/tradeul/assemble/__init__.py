@@ -1,0 +1,108 @@
+"""Picks the concrete parts and starts them in order; ends them in the reverse order.
+
+    state.py    folder, locks, ports -> clock
+    borders.py  bus, simulator -> stores, maintenance
+    here        live, scanner, gateway, api, HTTP of maintenance
+    alone.py    maintenance alone, for one run; the simulator alone
+
+The first part that fails ends all: loudly here, with one sentence on the
+console. Nothing else knows concrete classes.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+import msgspec
+
+from tradeul.api.server import ApiServer
+from tradeul.assemble.borders import Place, Run, open_stores, start_borders
+from tradeul.assemble.state import MAINTENANCE, claimed_state, http_address, is_simulated, told_address
+from tradeul.bus.redis import Bus
+from tradeul.clock import Clock
+from tradeul.gateway.server import GatewayServer
+from tradeul.live.service import LiveService
+from tradeul.maintenance.server import MaintenanceServer
+from tradeul.market_calendar import Calendar
+from tradeul.ops import logs
+from tradeul.ops.origins import page_origins
+from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.providers.polygon.client import PolygonClient
+from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
+from tradeul.records.entitlements import Mode
+from tradeul.scanner.service import ScannerService
+from tradeul.settings import Settings
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What a started product tells the console."""
+
+    bus: Bus
+    clock: Clock
+    calendar: Calendar
+    mode: str
+    page: str
+    missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
+
+
+Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
+
+
+async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -> None:
+    """Run the whole product until cancelled; ``ready`` is told once the page is served.
+
+    Raises:
+        TradeulError, alone or in an ExceptionGroup: what stopped it.
+    """
+    simulated = is_simulated(settings, simulate=simulate)
+    ports = ["api_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated else [])]
+    with claimed_state(settings, (MAINTENANCE, "scanner"), ports, simulated=simulated, fresh=fresh) as state:
+        logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
+        async with AsyncExitStack() as stack:
+            place, runs = await start_borders(settings, state, stack, simulated=simulated)
+            await run_services(settings, place, runs, stack, ready)
+
+
+async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
+    bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
+    watchdog = LoopWatchdog()
+    gateways: list[str] = []  # where it answers, once it does
+    stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
+    catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
+    mode = access.mode
+    is_late = mode is Mode.DELAYED
+    at = settings.host, settings.maintenance_port
+    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
+    # What live asks is not held up by the bulk loads of the same key.
+    live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
+    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
+    delay = FEED_DELAY_SECONDS if is_late else 0.0
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
+    epoch = await asyncio.to_thread(catalog.next_epoch)
+    scanner = ScannerService(
+        live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
+    )
+    origins: set[str] = set()  # looked at on every call
+    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
+    async with asyncio.TaskGroup() as group:
+        for run in (*runs, watchdog.run, maintenance.run, maintenance_http.run, live.run, scanner.run, gateway.run):
+            group.create_task(run())
+        await maintenance_http.started.wait()
+        stack.enter_context(told_address(settings, maintenance_http.port))
+        await gateway.started.wait()
+        gateways.append(http_address(settings.host, gateway.port))
+        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
+        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api))
+        group.create_task(api.run())
+        await api.started.wait()
+        origins |= page_origins(api.port)
+        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
+
+
+def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer) -> None:
+    """The gateway follows what live says."""
+    for service in services:
+        service.mode = mode

@@ -1,0 +1,73 @@
+"""One part without the others: one maintenance run, what the ledger says while nobody runs, the simulated vendor."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
+
+from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
+from tradeul.assemble.state import MAINTENANCE, catalog_url, claimed_state, is_simulated, simulated_clock, state_folder
+from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
+from tradeul.maintenance.datasets import Schedule
+from tradeul.maintenance.report import Status, status
+from tradeul.maintenance.service import MaintenanceService
+from tradeul.market_calendar import NEW_YORK, nyse
+from tradeul.ops import logs
+from tradeul.ops.origins import require_loopback
+from tradeul.ops.start import free_port, sole_owner, usable_folder
+from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+
+
+@asynccontextmanager
+async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceService]:
+    """Maintenance in this process, without its wake-ups.
+
+    Raises:
+        FolderInUse: another process maintains the folder.
+    """
+    simulated = is_simulated(settings)
+    # Nobody else asks this simulator, so any port does.
+    settings = settings.model_copy(update={"simulator_port": 0})
+    with claimed_state(settings, (MAINTENANCE,), (), simulated=simulated) as state:
+        logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
+        async with AsyncExitStack() as stack:
+            place, runs = await start_borders(settings, state, stack, simulated=simulated)
+            stores = await open_stores(settings, place, stack)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run()) for run in runs]
+                async with stores.maintenance.on_demand():
+                    yield stores.maintenance
+                for task in tasks:
+                    task.cancel()
+
+
+def standing(settings: Settings) -> Status:
+    """What the ledger of the folder says, while nobody maintains it; nothing is changed."""
+    simulated = is_simulated(settings)
+    state, calendar = state_folder(settings, simulated=simulated), nyse()
+    clock: Clock = SystemClock()
+    if simulated:
+        kept = state / "clock.json"
+        started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
+        clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at.astimezone(UTC))
+    rows = Catalog(catalog_url(state)).ledger() if (state / "catalog.db").exists() else []
+    ledger = {(row.dataset, row.session): row for row in rows}
+    return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")
+
+
+async def simulate_alone(settings: Settings) -> None:
+    """The simulated vendor alone, until cancelled; for other programs to be tried against."""
+    require_loopback(settings.host)
+    with sole_owner(usable_folder(settings.state), "simulator"):
+        free_port(settings.host, settings.simulator_port, "TRADEUL_SIMULATOR_PORT")
+        state = usable_folder(settings.state / "simulator-alone")
+        simulated_clock(state, settings, nyse())
+        child = simulator(settings, state)
+        try:
+            await child.start()
+            print(f"The simulated vendor answers at http://{settings.host}:{child.ready['port']}", flush=True)  # noqa: T201
+            await child.run()
+        finally:
+            await child.stop()

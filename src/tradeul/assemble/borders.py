@@ -1,0 +1,137 @@
+"""What services stand on: clock, bus, vendor (or the simulator child), lake, catalog, maintenance. None of the day's services."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import structlog
+
+from tradeul import __version__
+from tradeul.assemble.state import SIMULATOR, SIMULATOR_PID, catalog_url, simulated_clock
+from tradeul.bus.embedded import EmbeddedServer
+from tradeul.bus.redis import Bus
+from tradeul.clock import Clock, SystemClock
+from tradeul.maintenance.access import Access
+from tradeul.maintenance.datasets import Windows
+from tradeul.maintenance.service import MaintenanceService
+from tradeul.market_calendar import Calendar, nyse
+from tradeul.ops.alarms import Alarms
+from tradeul.ops.child import Child
+from tradeul.providers.http import HttpClient
+from tradeul.providers.polygon.client import PolygonClient
+from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.probe import PolygonProbe
+from tradeul.providers.polygon.vendor import Vendor, real_vendor, simulated_vendor
+from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.lake import Lake
+
+FLAT_FILES_BUCKET = "flatfiles"
+PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
+
+log = structlog.get_logger()
+
+Run: TypeAlias = Callable[[], Coroutine[object, object, None]]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What every service of a run shares."""
+
+    state: Path
+    simulated: bool
+    clock: Clock
+    calendar: Calendar
+    bus: Bus
+    vendor: Vendor
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """What maintenance is built on, and what of it others use too."""
+
+    catalog: Catalog
+    http: HttpClient
+    maintenance: MaintenanceService
+    access: Access
+
+
+def simulator(settings: Settings, state: Path) -> Child:
+    """The simulated vendor as a child process; it reads its clock from the state folder."""
+    arguments = ["--clock", str(state / "clock.json"), "--seed", str(settings.simulator_seed)]
+    arguments += ["--tickers", str(settings.simulator_tickers), "--host", settings.host, "--port", str(settings.simulator_port)]
+    if settings.simulator_recording is not None:
+        arguments += ["--recording", str(settings.simulator_recording)]
+    if settings.simulator_faults:
+        arguments += ["--faults", settings.simulator_faults]
+    return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
+
+
+async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool) -> tuple[Place, list[Run]]:
+    """Clock, bus and vendor, up and answering; and what must run on for them."""
+    calendar = nyse()
+    clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
+    runs: list[Run] = []
+    starts: list[Run] = []
+    redis_url = settings.redis_url
+    if redis_url is None:
+        server = EmbeddedServer(state, clock)
+        redis_url = server.url
+        stack.push_async_callback(server.stop)
+        starts.append(server.start)
+        runs.append(server.run)
+    if simulated:
+        child = simulator(settings, state)
+        stack.push_async_callback(child.stop)
+        starts.append(child.start)
+        runs.append(child.run)
+    await asyncio.gather(*(start() for start in starts))
+    vendor = simulated_vendor(settings.host, child.ready["port"]) if simulated else real_vendor(settings, settings.vendor_key or "")
+    bus = Bus(redis_url, clock)
+    stack.push_async_callback(bus.close)
+    return Place(state, simulated, clock, calendar, bus, vendor), runs
+
+
+def windows_of(settings: Settings) -> Windows:
+    return Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+
+
+async def open_stores(
+    settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
+) -> Stores:
+    lake = Lake(place.state / "lake", __version__, place.simulated)
+    catalog = await asyncio.to_thread(Catalog, catalog_url(place.state))
+    http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
+    await stack.enter_async_context(http)
+    market = PolygonClient(http, place.vendor.rest)
+    files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
+    access = await known_access(settings, place, http, files)
+    parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
+    alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
+    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms)
+
+    def adopt() -> None:
+        http.limit_to(access.per_minute)
+        maintenance.adopt(access.windows)
+
+    access.on_change(adopt)
+    return Stores(catalog, http, maintenance, access)
+
+
+async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:
+    """What the key may ask, as far as the vendor says in time. The simulated market is not asked.
+
+    Raises:
+        Unauthorized: the vendor refuses the key.
+    """
+    probe = None if place.simulated else PolygonProbe(http, place.vendor.rest, files)
+    chosen = "requests_per_minute" in settings.model_fields_set
+    parts = place.bus, place.clock, place.calendar, windows_of(settings), settings.requests_per_minute
+    access = Access(probe, *parts, chosen=chosen)
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await access.look()
+    except TimeoutError:
+        log.warning("entitlements_not_known", waited_seconds=PROBE_SECONDS)
+    return access

@@ -1,0 +1,124 @@
+"""The state folder of a run: whose it is, which market it holds, its clock, and where others find who maintains it. Starts nothing."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from tradeul.clock import SimulatedClock
+from tradeul.errors import StartError
+from tradeul.market_calendar import NEW_YORK, Calendar
+from tradeul.ops.child import end_orphan
+from tradeul.ops.origins import require_loopback
+from tradeul.ops.start import free_port, sole_owner, usable_folder
+from tradeul.settings import Settings
+
+SIMULATED_SESSIONS_AHEAD = 250
+SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
+MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
+REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
+
+
+def is_simulated(settings: Settings, *, simulate: bool = False) -> bool:
+    """Raises StartError: without a key, on a folder of real data, and the simulated market was not asked for."""
+    if simulate or settings.vendor_key is not None:
+        return simulate
+    if (settings.state / REAL_DATA).exists():
+        raise StartError(
+            f"The state folder {settings.state} holds real market data but no vendor key is set: set MASSIVE_API_KEY, "
+            "or give --simulate to run the simulated market beside it."
+        )
+    return True
+
+
+def state_folder(settings: Settings, *, simulated: bool) -> Path:
+    return settings.state / "simulated" if simulated else settings.state
+
+
+@contextmanager
+def claimed_state(
+    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
+) -> Iterator[Path]:
+    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
+    require_loopback(settings.host)
+    root = usable_folder(settings.state)
+    with ExitStack() as stack:
+        for role in roles:
+            stack.enter_context(sole_owner(root, role))
+        (root / "locks" / ADDRESS).unlink(missing_ok=True)
+        end_orphan(root / "simulated" / SIMULATOR_PID, SIMULATOR)
+        for setting in ports:
+            free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
+        if not simulated:
+            (root / REAL_DATA).touch()
+        elif fresh:
+            shutil.rmtree(root / "simulated", ignore_errors=True)
+        yield usable_folder(state_folder(settings, simulated=simulated))
+
+
+def catalog_url(state: Path) -> str:
+    return f"sqlite:///{state / 'catalog.db'}"
+
+
+def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> SimulatedClock:
+    """The simulated market's clock, kept in the state folder together with the market it belongs to.
+
+    Raises:
+        StartError: the folder holds another simulated market.
+    """
+    started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
+    market = {
+        "seed": settings.simulator_seed,
+        "tickers": settings.simulator_tickers,
+        "start": settings.simulator_start.isoformat(),
+        "speed": settings.simulator_speed,
+        "skip_closed": settings.simulator_skip_closed,
+        "recording": str(settings.simulator_recording or ""),
+    }
+    kept = state / "market.json"
+    if kept.exists() and msgspec.json.decode(kept.read_bytes()) != market:
+        raise StartError(
+            f"The folder {state} holds another simulated market than the TRADEUL_SIMULATOR_ settings ask for: "
+            "give --fresh to forget it, or set TRADEUL_STATE to another folder."
+        )
+    kept.write_bytes(msgspec.json.encode(market))
+    return SimulatedClock.resume_or_start(
+        state / "clock.json",
+        started_at,
+        settings.simulator_speed,
+        list(awake(calendar, started_at)) if settings.simulator_skip_closed else (),
+    )
+
+
+def awake(calendar: Calendar, started_at: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The hours worth living through: the turn of the session, and its trading with the evening's maintenance."""
+    first = calendar.current_session(started_at)
+    minute = timedelta(minutes=1)
+    for session in calendar.between(first, calendar.sessions[-1])[:SIMULATED_SESSIONS_AHEAD]:
+        hours = calendar.hours(session)
+        yield hours.new_day_at - minute, hours.new_day_at + 2 * minute
+        yield hours.pre_open_at - 2 * minute, hours.post_close_at + 30 * minute
+
+
+def http_address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def told_address(settings: Settings, port: int) -> Iterator[None]:
+    """Where maintenance answers stands in the state folder: commands of the same folder find it there, whatever the port."""
+    path = settings.state / "locks" / ADDRESS
+    path.write_text(http_address(settings.host, port))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def maintenance_address(settings: Settings) -> str | None:
+    """Where the maintenance of this folder said that it answers; it may be gone since."""
+    path = settings.state / "locks" / ADDRESS
+    return path.read_text() if path.exists() else None
