@@ -188,6 +188,17 @@ async def test_a_new_session_by_the_clock_clears_everyone_and_refuses_yesterday(
         assert (await response.json())["refused_of_older_sessions"] > 0
 
 
+async def test_an_end_of_day_product_keeps_the_last_close_through_the_night_and_never_goes_back(valkey, scanner):
+    clock = SteppedClock(NOON)
+    bus = Bus(valkey.url, clock)
+    gateway = GatewayServer(bus, clock, nyse(), "END_OF_DAY", "127.0.0.1", 0)
+    friday, today = date(2026, 3, 6), date(2026, 3, 9)
+    assert gateway._fan_out.admits(friday, 0.0)
+    assert gateway._begin_session() == 0 and gateway._fan_out.session == friday
+    assert gateway._fan_out.admits(today, 0.0) and not gateway._fan_out.admits(friday, 0.0)
+    await bus.close()
+
+
 async def test_the_status_says_what_the_feed_said_and_stale_before_it_spoke(stand):
     async with stand.browser() as browser:
         assert (await browser.next("status"))["stale"] is True

@@ -34,7 +34,8 @@ def test_the_free_plan_is_told_how_long_its_first_load_takes_and_what_it_cannot_
 
 def test_a_person_who_set_the_requests_a_minute_knows_better():
     assert requests_per_minute(FREE, 3000, chosen=True) == 3000
-    assert slots_can_be_had(FREE, 3000) and entitled_windows(FREE, WINDOWS, 3000) == WINDOWS
+    assert slots_can_be_had(FREE, 3000) and entitled_windows(FREE, WINDOWS, 3000).end_of_day
+    assert entitled_windows(FREE, WINDOWS, 3000).slot_sessions == WINDOWS.slot_sessions
     assert requests_per_minute(DELAYED, 6000, chosen=False) == 6000
 
 

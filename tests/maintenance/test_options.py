@@ -32,7 +32,7 @@ MORNING, NIGHT = at(SESSION, time(9, 28)), at(SESSION, time(20, 15))
         (RunOptions(target_date=YESTERDAY, since=SESSION), "There is no session from 2026-03-09 to 2026-03-06"),
         (RunOptions(target_date=date(2026, 3, 8), since=date(2026, 3, 7)), "There is no session from 2026-03-07 to 2026-03-08"),
         (RunOptions(target_date=SESSION, only="ohlc_daily"), "ohlc_daily of 2026-03-09 is due from 17:00 ET on"),
-        (RunOptions(target_date=YESTERDAY, only="tickers"), "tickers is loaded for the session that is served (2026-03-09)"),
+        (RunOptions(target_date=YESTERDAY, only="tickers"), "tickers is loaded for the current session (2026-03-09)"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(options, sentence):

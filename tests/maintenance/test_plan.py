@@ -140,3 +140,14 @@ def test_only_what_failed_is_tried_again_when_asked():
     options = RunOptions(since=date(2026, 3, 1), target_date=YESTERDAY, failed_only=True, from_task=OHLC_DAILY)
     steps = [step for step in plan(ledger, SCHEDULE, NOON, options) if step.session != SESSION]
     assert [(step.dataset, step.sessions) for step in steps] == [(OHLC_DAILY, (failed,))]
+
+
+def test_an_end_of_day_product_makes_the_numbers_of_the_close_it_shows_early_and_again_with_all_history():
+    schedule = Schedule(CALENDAR, Windows(260, 30, 20, end_of_day=True))
+    steps = plan({}, schedule, NOON)
+    places = [place for place, step in enumerate(steps) if (step.dataset, step.session) == (BASELINES, YESTERDAY)]
+    before = CALENDAR.previous(YESTERDAY)
+    assert OHLC_DAILY in names(steps[: places[0]]) and before in [step.session for step in steps[: places[0]]]
+    assert [step.dataset for step in steps[places[0] - 2 : places[0] + 2]] == [TICKERS, SPLITS, BASELINES, REDIS_SYNC]
+    assert places[-1] > max(place for place, step in enumerate(steps) if step.dataset == OHLC_DAILY)
+    assert not [step for step in steps if step.dataset in (METADATA_ENRICH, NEW_TRADING_DAY) and step.session == YESTERDAY]

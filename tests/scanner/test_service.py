@@ -240,11 +240,46 @@ async def test_while_closed_the_lists_stay_as_they_closed(make, tmp_path):
         await stand.put_baselines()
         await stand.cycle()
         assert await stand.symbols("winners") == ["A"]
-        asked = stand.asked
         assert await stand.cycle(seconds=3600, A={"price": 500}) == {}
         assert await stand.cycle(seconds=3600) == {}
         assert await stand.symbols("winners") == ["A"]
-        assert stand.asked - asked == 1  # live is asked once to learn that market time is past the end, then left alone
+        asked = stand.asked
+        assert await stand.cycle(seconds=5) == {} and stand.asked == asked, "live is hardly looked at"
+
+
+async def test_an_end_of_day_product_shows_the_last_close_until_the_next_one_is_there(make, tmp_path):
+    """Dated by its session, judged by whole days, through the night at 03:00."""
+    today = date(2026, 3, 10)
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        stand.clock = SteppedClock(make.eastern("10:00") + timedelta(days=1))
+        closes = []
+
+        def last_close(_):
+            session = closes[-1] if closes else today
+            as_of = nyse().hours(session).close_at - timedelta(seconds=1)
+            rows = {symbol: row | {"updated_at": as_of.timestamp(), "volume": 3e6} for symbol, row in stand.tickers.items()}
+            frame = make.frame(as_of, session=session, **(rows if closes else {}))
+            return msgspec.structs.replace(frame, whole_day=bool(closes))
+
+        scanner = ScannerService(last_close, stand.bus, stand.clock, nyse(), "END_OF_DAY", 1, None)
+        await scanner.cycle()
+        assert (await stand.bus.get_frame("winners")).rows == [], "no close is there yet"
+        closes.append(make.session)
+        await scanner.cycle()
+        frame = await stand.bus.get_frame("winners")
+        assert [row["symbol"] for row in frame.rows] == ["A", "B"] and frame.session == make.session
+        assert {(row["rvol"], row["baseline"]) for row in (await stand.bus.get_frame("high_volume")).rows} == {(3.0, "thin")}
+        stand.clock._now += timedelta(days=1)
+        await scanner.cycle()
+        assert (await stand.bus.get_frame("winners")).session == make.session
+        closes.append(today)
+        await stand.put_baselines(today)
+        await scanner.cycle()
+        assert (await stand.bus.get_frame("winners")).session == today and scanner.refused_frames == 0
+        closes.append(make.session)
+        await scanner.cycle()
+        assert (await stand.bus.get_frame("winners")).session == today, "never back"
 
 
 async def test_gappers_after_the_close_are_those_of_the_last_open_frame_even_after_a_restart(make, tmp_path):

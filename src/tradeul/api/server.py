@@ -18,6 +18,7 @@ from tradeul.market_calendar import Calendar
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.origins import hostname
 from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.records.entitlements import Mode
 from tradeul.records.lists import ListDefinition
 from tradeul.records.messages import ListHead
 
@@ -117,7 +118,8 @@ class ApiServer(HttpService):
     async def _one_list(self, name: str, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json") -> Response:
         definition = await self._definition(name)
         frame = await self._bus.get_frame(name)
-        session = self._calendar.current_session(self._clock.now())
+        oldest = self._calendar.oldest_close if self.mode == Mode.END_OF_DAY else self._calendar.current_session
+        session = oldest(self._clock.now())
         # Yesterday's rows are nobody's business today, whatever key still holds them.
         if frame is None or frame.session < session:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} has no frame for the session of {session} yet: ask again.")

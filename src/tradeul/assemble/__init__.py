@@ -23,6 +23,7 @@ from tradeul.assemble.state import MAINTENANCE, claimed_state, http_address, is_
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.gateway.server import GatewayServer
+from tradeul.live.last_close import Closes
 from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
@@ -80,7 +81,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, Closes(stores.lake, calendar))
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch

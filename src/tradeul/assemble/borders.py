@@ -51,6 +51,7 @@ class Place(msgspec.Struct, frozen=True):
 class Stores(msgspec.Struct, frozen=True):
     """What maintenance is built on, and what of it others use too."""
 
+    lake: Lake
     catalog: Catalog
     http: HttpClient
     maintenance: MaintenanceService
@@ -116,7 +117,7 @@ async def open_stores(
         maintenance.adopt(access.windows)
 
     access.on_change(adopt)
-    return Stores(catalog, http, maintenance, access)
+    return Stores(lake, catalog, http, maintenance, access)
 
 
 async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:

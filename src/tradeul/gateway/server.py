@@ -32,6 +32,7 @@ from tradeul.ops.http_service import JSON, PROBLEM_JSON, problem_body
 from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process_metrics
 from tradeul.ops.origins import refusal, require_loopback
 from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus
 from tradeul.records.lists import ListDefinition
 from tradeul.records.messages import Connected, ListHead, Status, encode
@@ -83,7 +84,8 @@ class GatewayServer:
         self._watchdog = watchdog
         self.port = port
         self.started = asyncio.Event()
-        self._fan_out = FanOut(calendar.current_session(clock.now()))
+        oldest = calendar.oldest_close if mode == Mode.END_OF_DAY else calendar.current_session
+        self._fan_out = FanOut(oldest(clock.now()))
         self._viewers = self._fan_out.viewers
         self._lists: tuple[ListDefinition, ...] = ()
         self._feed: FeedStatus | None = None
@@ -165,8 +167,15 @@ class GatewayServer:
 
     async def _roll_over(self) -> None:
         while True:
-            await self._clock.sleep_until(self._calendar.hours(self._calendar.next(self._fan_out.session)).new_day_at)
-            self._fan_out.roll_over(self._calendar.current_session(self._clock.now()), _seconds())
+            following = self._calendar.next(self._calendar.current_session(self._clock.now()))
+            await self._clock.sleep_until(self._calendar.hours(following).new_day_at)
+            self._begin_session()
+
+    def _begin_session(self) -> int:
+        """Drop what is of an earlier session; returns how many lists. The last close is shown until the next one is there."""
+        if self._mode == Mode.END_OF_DAY:
+            return 0
+        return self._fan_out.roll_over(self._calendar.current_session(self._clock.now()), _seconds())
 
     def _take_lists(self, definitions: Sequence[ListDefinition]) -> None:
         """New definitions: everyone hears `connected` again, and loses the lists that are gone."""
@@ -307,7 +316,7 @@ class GatewayServer:
             body = msgspec.json.decode(await request.read(), type=ClearCache)
         except msgspec.DecodeError as error:
             return _problem(HTTPStatus.BAD_REQUEST, f'{error}. Send {{"reason":"new_trading_day","date":"YYYY-MM-DD"}}.')
-        cleared = self._fan_out.roll_over(self._calendar.current_session(self._clock.now()), _seconds())
+        cleared = self._begin_session()
         await self._compare()
         return _json(HTTPStatus.OK, {"status": "ok", "reason": body.reason, "session": self._fan_out.session, "caches_cleared": cleared})
 

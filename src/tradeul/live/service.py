@@ -23,6 +23,7 @@ from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.frames import market_frame
+from tradeul.live.last_close import Closes
 from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
@@ -37,6 +38,7 @@ CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
+CLOSES_LOOK_SECONDS = 10.0
 LAGS_KEPT = 6000
 LAG_WINDOW_MS = 60_000
 # Silence beyond this is stale: with second bars the market is never silent, minute bars alone come once a minute.
@@ -62,12 +64,18 @@ class LiveService:
         mode: str,
         feed_delay_seconds: float = 0.0,
         stream_refused: Callable[[], Awaitable[None]] | None = None,
+        closes: Closes | None = None,
     ) -> None:
-        """``stream_refused`` is told that the plan has no stream; without it, that ends the service. ``mode`` may be changed."""
+        """``mode`` may be changed.
+
+        ``stream_refused`` is told that the plan has no stream; without it, that ends the service.
+        ``closes`` knows sessions by their daily bars: for END_OF_DAY, and for a start after the session's end.
+        """
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
         self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
         self._stream_refused = stream_refused
+        self._closes = closes
         self._pending: list[StreamBatch] = []
         self._pending_bars = 0
         self._messages = 0
@@ -87,7 +95,9 @@ class LiveService:
         """The market as of ``as_of`` (market time; now if not given), everything received counted."""
         self._roll_over()
         self._flush()
-        return market_frame(self._table, as_of or self._market_time())
+        if as_of is None and (frame := self._close_shown()) is not None:
+            return frame
+        return market_frame(self._table, as_of or min(self._market_time(), self._last_second()))
 
     async def run(self) -> None:
         if self._recovery_wanted.is_set():
@@ -95,10 +105,33 @@ class LiveService:
                 await asyncio.to_thread(self._table.touch, self._since_pre_open())
         async with asyncio.TaskGroup() as group:
             duties = [self._watch_baselines, self._load_baselines, self._tell]
+            if self._closes is not None:
+                duties.append(self._look_for_closes)
             if self.mode != Mode.END_OF_DAY:
                 duties += [self._hear, self._recover]
             for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
+
+    # --- a close --------------------------------------------------------------------------------------------------------
+
+    def _close_shown(self) -> MarketFrame | None:
+        """What daily bars say, where they are all that is known: in END_OF_DAY mode, or of a session nobody here listened to."""
+        frame = None if self._closes is None else self._closes.newest
+        unheard = not self._table.newest_end_s and self._market_time() >= self._table.hours.post_close_at
+        if self.mode == Mode.END_OF_DAY or (unheard and frame is not None and frame.session == self._table.session):
+            return frame
+        return None
+
+    def _last_second(self) -> datetime:
+        """Once the session has ended, its lists stay as at its end."""
+        return self._table.hours.post_close_at - timedelta(seconds=1)
+
+    async def _look_for_closes(self) -> None:
+        assert self._closes is not None  # noqa: S101 only then a duty
+        while not cancelled():
+            with self._clock.busy():
+                await asyncio.to_thread(self._closes.look, self._calendar.current_session(self._clock.now()))
+            await self._clock.sleep(CLOSES_LOOK_SECONDS)
 
     # --- session -----------------------------------------------------------------------------------------------------
 
@@ -114,7 +147,8 @@ class LiveService:
         self._baselines_wanted.set()
         if (since := self._since_pre_open()) > 0:
             self._table.begin_live(since)
-            self._recovery_wanted.set()
+            if self._closes is None or since < self._table.length_s:  # of a session that is over, its daily bars tell
+                self._recovery_wanted.set()
         return self._table
 
     def _roll_over(self) -> None:

@@ -37,6 +37,7 @@ class Windows(msgspec.Struct, frozen=True):
     maintenance_at: time = time(17, 0)  # Eastern wall times
     final_at: time = time(20, 15)
     new_day_at: time = time(3, 0)
+    end_of_day: bool = False  # lists show the last close: until the next one is there, its own baselines are wanted
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -80,16 +81,25 @@ class Schedule(msgspec.Struct, frozen=True):
         return at(session, self.windows.new_day_at if DATASETS[dataset].served else self.windows.final_at)
 
     def served(self, now: datetime) -> list[date]:
-        """The sessions that baselines are wanted for: the current one, and from the evening on the next."""
+        """The sessions that baselines are wanted for: the current one, from the evening on the next, and that of a close still shown."""
         current = self.calendar.current_session(now)
-        following = self.calendar.next(current)
-        return [current, following] if self.due_at(BASELINES, following) <= now else [current]
+        return [*self.closed(now), current, *self.following(now)]
+
+    def following(self, now: datetime) -> list[date]:
+        """The session after the current one, once it is prepared."""
+        following = self.calendar.next(self.calendar.current_session(now))
+        return [following] if self.due_at(BASELINES, following) <= now else []
+
+    def closed(self, now: datetime) -> list[date]:
+        """The session whose close an end-of-day product shows until the current one's is there."""
+        return [self.calendar.previous(self.calendar.current_session(now))] if self.windows.end_of_day else []
 
     def sessions(self, dataset: str, now: datetime) -> list[date]:
         """The sessions whose partitions of ``dataset`` are wanted, oldest first."""
         if not DATASETS[dataset].served:
             return self.window(dataset, now)
-        return [session for session in self.served(now) if self.due_at(dataset, session) <= now]
+        past = self.closed(now) if DATASETS[dataset].morning else ()
+        return [session for session in self.served(now) if self.due_at(dataset, session) <= now and session not in past]
 
     def before(self, dataset: str, served: date) -> list[date]:
         """The traded sessions whose partitions go into the baselines of ``served``, oldest first."""

@@ -44,7 +44,8 @@ def slots_can_be_had(had: Entitlements, per_minute: int) -> bool:
 
 def entitled_windows(had: Entitlements, windows: Windows, per_minute: int) -> Windows:
     """The windows without what cannot be had: ``slot_sessions`` 0 means no slots at all."""
-    return windows if slots_can_be_had(had, per_minute) else msgspec.structs.replace(windows, slot_sessions=0)
+    sessions = windows.slot_sessions if slots_can_be_had(had, per_minute) else 0
+    return msgspec.structs.replace(windows, slot_sessions=sessions, end_of_day=mode_of(had) is Mode.END_OF_DAY)
 
 
 def missing(had: Entitlements, windows: Windows, per_minute: int) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ def check(options: RunOptions, schedule: Schedule, now: datetime) -> None:
 
 
 def _check_sessions(options: RunOptions, target: date, schedule: Schedule, now: datetime) -> None:
-    calendar, served = schedule.calendar, schedule.served(now)
-    if target > served[-1]:
-        raise RunRefused(f"{target} is in the future: the session is {served[0]}.")
+    calendar = schedule.calendar
+    if target > schedule.served(now)[-1]:
+        raise RunRefused(f"{target} is in the future: the session is {calendar.current_session(now)}.")
     if target < calendar.sessions[0] or (options.since or target) < calendar.sessions[0]:
         raise RunRefused(f"{options.since or target} is before the calendar, which begins with {calendar.sessions[0]}.")
     if options.since is not None:
@@ -50,7 +50,7 @@ def _check_task(task: str, target: date, schedule: Schedule, now: datetime) -> N
     if DATASETS[task].served:
         served = schedule.sessions(task, now)
         if target not in served:
-            raise RunRefused(f"{task} is loaded for the session that is served ({served[0]}), not for {target}.")
+            raise RunRefused(f"{task} is loaded for the current session ({schedule.calendar.current_session(now)}), not for {target}.")
         return
     due_at = schedule.due_at(task, target)
     if due_at > now:

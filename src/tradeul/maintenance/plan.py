@@ -2,6 +2,7 @@
 
     first   the new day's announcement
     head    tickers, splits, the last close                 -> baselines, bus   (first rows of the lists)
+            end of day: the close before it, and the same for the close that is shown
     body    first load: newest first, in the order in which today's lists need it
             later:      oldest first, in the order of dependency
             -> baselines, bus   after each stage
@@ -77,13 +78,18 @@ def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions 
 
 
 def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
-    current, *following = schedule.served(now)
-    last_close = schedule.calendar.previous(current)
+    current, closed = schedule.calendar.current_session(now), schedule.closed(now)
     steps = _announce(schedule, now)
-    steps += [*_list(current), Step(OHLC_DAILY, (last_close,)), *_publish(current)]
+    # A close that is shown is held against the one before it.
+    closes = schedule.calendar.before(current, 1 + len(closed))[::-1]
+    steps += [*_list(current), *_each(OHLC_DAILY, closes), *_publish(current)]
+    for session in closed:
+        steps += [*_list(session), *_publish(session)]
     body = _first_load if is_first_load(ledger) else _catch_up
     steps += body(schedule, now, current)
-    for session in following:
+    for session in closed:
+        steps += _publish(session)
+    for session in schedule.following(now):
         steps += [*_list(session), *_publish(session)]
     return steps
 
@@ -99,7 +105,7 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
             due = [session for session in due if session in schedule.window(dataset, now)]
         return [each for each in due if not options.failed_only or row_of(ledger, dataset, each).state is State.FAILED]
 
-    current, *following = schedule.served(now)
+    current = schedule.calendar.current_session(now)
     slots = traded(VOLUME_SLOTS)
     steps = _announce(schedule, now) if current in sessions else []
     steps += [*_list(current), *_each(OHLC_DAILY, traded(OHLC_DAILY)), *_each(VOLUME_SLOTS, _filed(schedule, slots, now))]
@@ -108,7 +114,7 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
     steps += _publish(current)
     if current in sessions:
         steps += _enrich(schedule, now, current)
-    for session in following:
+    for session in [*schedule.closed(now), *schedule.following(now)]:
         if session in sessions:
             steps += [*_list(session), *_publish(session)]
     return steps

@@ -183,7 +183,7 @@ class MaintenanceService:
         """A bus that was emptied while nothing else is due gets its keys again."""
         while True:
             await asyncio.sleep(BUS_LOOK_SECONDS)
-            current = self._schedule.served(self._clock.now())[0]
+            current = self._schedule.calendar.current_session(self._clock.now())
             if self._current is None and self._lake.has(BASELINES, current) and not await self._bus.baselines_bytes(current):
                 await self.reconcile()
 

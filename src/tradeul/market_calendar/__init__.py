@@ -29,6 +29,7 @@ OPEN = time(9, 30)
 CLOSE = time(16, 0)
 POST_MARKET = timedelta(hours=4)  # 16:00-20:00, 13:00-17:00
 SLOT_SECONDS = 300
+OLDEST_CLOSE_SESSIONS = 5
 
 
 class Phase(StrEnum):
@@ -129,6 +130,10 @@ class Calendar:
         wall = now.astimezone(NEW_YORK)
         day = wall.date() if wall.time() >= NEW_DAY else wall.date() - timedelta(days=1)
         return self.latest(day)
+
+    def oldest_close(self, now: datetime) -> date:
+        """The oldest session that an end-of-day source may still show: its newest close may be days late."""
+        return self.before(self.current_session(now), OLDEST_CLOSE_SESSIONS)[0]
 
     def phase(self, now: datetime) -> Phase:
         return self.hours(self.current_session(now)).phase(now)

@@ -22,3 +22,4 @@ class MarketFrame(msgspec.Struct, frozen=True):
     as_of: datetime  # market time (UTC): bars that ended by then are in
     symbols: Sequence[str]
     columns: Mapping[str, FloatArray]
+    whole_day: bool = False  # made of daily bars: volume is that of the whole session, whatever ``as_of`` says

@@ -165,6 +165,8 @@ class Market:
         return self._unknown if value is None else np.full(len(self), value)
 
     def expected(self, seconds_ago: float) -> FloatArray:
+        if self.frame.whole_day:  # its volume is the whole session's
+            return self["avg_volume_20d"]
         if self.join.baselines is None:
             return self._unknown
         return self.join.spread(rvol.expected_volume(self.join.baselines.cumulative, self.seconds - seconds_ago, self.auction_slots))
@@ -238,6 +240,12 @@ def _gap(market: Market) -> FloatArray:
     return _change(basis, market["prev_close"])
 
 
+def _quality(market: Market) -> FloatArray:
+    quality = rvol.quality(market["expected_volume"], market["sessions"])
+    # A day's mean knows no time of day.
+    return (~np.isnan(market["expected_volume"])).astype(np.float64) if market.frame.whole_day else quality
+
+
 def _after(market: Market, instant_name: str) -> FloatArray:
     """Seconds since an instant of the session; unknown before it."""
     seconds = (market.frame.as_of - getattr(market.hours, instant_name)).total_seconds()
@@ -256,7 +264,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "rvol": lambda m: rvol.relative_volume(m["volume"], m["expected_volume"]),
     "rvol_5m": lambda m: rvol.relative_volume_5m(m["vol_5m"], m["expected_volume"], m.expected(rvol.SLOT_SECONDS)),
     "slot_lz": Market.slot_log_z,
-    "baseline": lambda m: rvol.quality(m["expected_volume"], m["sessions"]),
+    "baseline": lambda m: _quality(m),
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
     "from_open_pct": lambda m: _change(m["price"], m["open"]),

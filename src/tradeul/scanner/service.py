@@ -3,8 +3,8 @@
     live's frame (in the loop) -> thread: columns, scans, rows, deltas, encoding -> bus -> gateways
 
 State: per list the last SENT snapshot; a cycle that fails changes nothing. It
-rolls over by the calendar, rests while the market is closed (lists stay as
-they closed), refuses a frame of another session, and writes everything again
+rolls over by the calendar, hardly looks while the market is closed (lists stay
+as they closed), refuses a frame of another session, and writes everything again
 when the bus was emptied. The frame's arrays must not change after they were
 handed over. It computes nothing itself (`scan.py`, `deltas.py`).
 """
@@ -23,6 +23,7 @@ from tradeul.bus.topics import BASELINES_CHANGED
 from tradeul.clock import Clock
 from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
+from tradeul.records.entitlements import Mode
 from tradeul.records.frame import MarketFrame
 from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Rows, Snapshot, encode
@@ -33,6 +34,7 @@ from tradeul.scanner.scan import scan_rows
 
 LISTS_LOOK_SECONDS = 1.0
 BASELINES_LOOK_SECONDS = 30.0
+CLOSED_CYCLE_SECONDS = 10.0  # little can change then
 
 log = structlog.get_logger()
 
@@ -76,7 +78,8 @@ class ScannerService:
         self._sent: dict[str, Snapshot] = {}
         self._session: date | None = None
         self._members: dict[Phase, dict[str, list[str]]] = {}
-        self._resting = False
+        self._rests_until = clock.now()
+        self._took_over = False  # rows of this session from a scanner before
         self._join: Join | None = None
         self._baselines: Baselines | None = None
         self._baselines_bytes = 0
@@ -99,7 +102,7 @@ class ScannerService:
                 await self._cycle(as_of)
 
     async def _cycle(self, as_of: datetime | None) -> None:
-        session = self._calendar.current_session(self._clock.now())
+        session = self._session_due()
         if session != self._session:
             await self._roll_over(session)
         await self._look_at_lists()
@@ -118,11 +121,21 @@ class ScannerService:
 
     # A session
 
+    def _session_due(self) -> date:
+        """The current one; in END_OF_DAY mode that of the last close there is, never an older one than shown before."""
+        now = self._clock.now()
+        if self.mode != Mode.END_OF_DAY:
+            return self._calendar.current_session(now)
+        frame = self._frame(None)
+        oldest = frame.session if frame.whole_day else self._calendar.oldest_close(now)
+        return max(oldest, self._session or oldest)
+
     async def _roll_over(self, session: date) -> None:
         """Empty lists at sequence 0, at once; at a start, what this session's lists already showed."""
         starting = self._session is None
         log.info("scanner_session", session=session.isoformat(), starting=starting, epoch=self._epoch)
-        self._session, self._members, self._resting = session, {}, False
+        self._session, self._members, self._took_over = session, {}, False
+        self._rests_until = self._clock.now()
         self._baselines, self._baselines_bytes, self._join = None, 0, None
         if starting:
             self._report_broken_files()
@@ -147,6 +160,7 @@ class ScannerService:
         # A list that repeats the members of an earlier phase has handed them on.
         phase = found.questions[phase].members_of_last or phase
         if earlier.rows:
+            self._took_over = True
             self._remember(found.name, earlier.rows, phase)
         return earlier.rows
 
@@ -161,17 +175,22 @@ class ScannerService:
 
     def _admitted(self, as_of: datetime | None) -> MarketFrame | None:
         assert self._session is not None  # noqa: S101 set by _roll_over
-        hours = self._calendar.hours(self._session)
-        if self._resting and as_of is None and hours.phase(self._clock.now()) is Phase.CLOSED:
-            return None
+        hours, now = self._calendar.hours(self._session), self._clock.now()
+        if as_of is None and hours.phase(now) is Phase.CLOSED:
+            if now < self._rests_until:
+                return None
+            self._rests_until = now + timedelta(seconds=CLOSED_CYCLE_SECONDS)
         frame = self._frame(as_of)
+        if self.mode == Mode.END_OF_DAY and not frame.whole_day:
+            return None  # no close is there yet
+        if frame.whole_day and self._took_over and self.mode != Mode.END_OF_DAY:
+            return None  # the lists stay as they closed: they knew more than daily bars do
         if frame.session != self._session:
             self.refused_frames += 1
             if self.refused_frames & (self.refused_frames - 1) == 0:  # 1, 2, 4, 8 ...: once a second would fill the log
                 log.warning("frame_refused", of=frame.session.isoformat(), session=self._session.isoformat(), count=self.refused_frames)
             return None
-        self._resting = hours.phase(frame.as_of) is Phase.CLOSED
-        return None if self._resting or not len(frame.symbols) else frame
+        return None if hours.phase(frame.as_of) is Phase.CLOSED or not len(frame.symbols) else frame
 
     async def _scan(self, frame: MarketFrame) -> None:
         join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines) else None

@@ -76,9 +76,13 @@ export class StatusBar {
     switch (message.type) {
       case "connected":
         this.clock.set(Date.parse(message.server_time));
-        this.session(message.session);
+        // Before an end-of-day product has its first close, the gateway's session is only how far back it would go.
+        if (message.mode !== "END_OF_DAY") this.session(message.session);
         this.phase(message.phase);
         this.mode(message.mode);
+        break;
+      case "snapshot":
+        if (message.count) this.session(message.session);
         break;
       case "new_day":
         this.session(message.session);
