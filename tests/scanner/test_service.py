@@ -346,3 +346,29 @@ async def test_cycles_come_once_a_second_of_the_clock(make, tmp_path):
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert stand.scanner.cycles == pytest.approx(21, abs=1)
+
+
+async def test_whoever_asks_why_is_answered_over_the_bus_as_of_the_frame_that_stands(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        running = asyncio.create_task(stand.scanner.run())
+        try:
+            async with asyncio.timeout(5):
+                while (await stand.bus.redis.execute_command("PUBSUB", "NUMSUB", "explain:ask"))[1] == 0:
+                    await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=1))
+            told = (await stand.bus.ask_to_explain("winners", "a")).explanation  # people write it small
+            frame = await stand.bus.get_frame("winners")
+            assert (told.symbol, told.rank, told.on_list) == ("A", 0, True)
+            assert (told.session, told.epoch, told.sequence) == (frame.session, frame.epoch, frame.sequence)
+            assert (await stand.bus.ask_to_explain("winners", "NOPE")).explanation.summary.startswith("NOPE is not in today's table")
+            assert (await stand.bus.ask_to_explain("nothing", "A")).unknown_list.startswith("No list 'nothing'. The lists: anomalies,")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_before_the_first_frame_there_is_nothing_to_explain(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.tickers = {}
+        await stand.cycle()
+        assert "no frame for the session of 2026-03-09 yet" in (await stand.scanner.explain("winners", "A")).not_now

@@ -19,16 +19,18 @@ import structlog
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED
+from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN
 from tradeul.clock import Clock
 from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
+from tradeul.records.explanations import ExplainAnswer
 from tradeul.records.frame import MarketFrame
 from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Rows, Snapshot, encode
 from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
 from tradeul.scanner.deltas import after, follow
+from tradeul.scanner.explain import explain
 from tradeul.scanner.scan import scan_rows
 
 LISTS_LOOK_SECONDS = 1.0
@@ -42,7 +44,7 @@ Outgoing = tuple[str, ListFrame, bytes, bool]
 class Outcome(NamedTuple):
     """What one cycle found, before anybody has seen it."""
 
-    join: Join
+    market: Market
     rows: Mapping[str, Rows]
     sent: Mapping[str, Snapshot]  # of the lists that changed
     outgoing: Sequence[Outgoing]
@@ -78,6 +80,7 @@ class ScannerService:
         self._members: dict[Phase, dict[str, list[str]]] = {}
         self._resting = False
         self._join: Join | None = None
+        self._market: Market | None = None  # that of the last cycle, for whoever asks why
         self._baselines: Baselines | None = None
         self._baselines_bytes = 0
         self._checks = 0
@@ -91,6 +94,7 @@ class ScannerService:
             tasks.create_task(self._cycle_on())
             tasks.create_task(self._hear_of_baselines())
             tasks.create_task(self._look_for_baselines())
+            tasks.create_task(self._explain_to_others())
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -123,7 +127,7 @@ class ScannerService:
         starting = self._session is None
         log.info("scanner_session", session=session.isoformat(), starting=starting, epoch=self._epoch)
         self._session, self._members, self._resting = session, {}, False
-        self._baselines, self._baselines_bytes, self._join = None, 0, None
+        self._baselines, self._baselines_bytes, self._join, self._market = None, 0, None, None
         if starting:
             self._report_broken_files()
             self._lists = self._folder.lists
@@ -176,7 +180,7 @@ class ScannerService:
     async def _scan(self, frame: MarketFrame) -> None:
         join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines) else None
         outcome = await asyncio.to_thread(self._think, frame, join)
-        self._join = outcome.join
+        self._join, self._market = outcome.market.join, outcome.market
         if outcome.outgoing:
             await self._bus.publish_frames(outcome.outgoing)
             self._sent |= outcome.sent
@@ -197,7 +201,7 @@ class ScannerService:
             if delta is not None:
                 state = sent[found.name] = after(self._sent[found.name], delta, found_rows[found.name])
                 outgoing.append((found.name, _frame_of(state), encode(delta), found.definition.built_in))
-        return Outcome(join, found_rows, sent, outgoing)
+        return Outcome(market, found_rows, sent, outgoing)
 
     # The bus
 
@@ -217,6 +221,26 @@ class ScannerService:
         states = [(self._sent[found.name], found.definition.built_in) for found in lists]
         if states:
             await self._bus.publish_frames([(state.list, _frame_of(state), encode(state), built_in) for state, built_in in states])
+
+    # Questions
+
+    async def _explain_to_others(self) -> None:
+        async for request in self._bus.subscribe(EXPLAIN):
+            with self._clock.busy():
+                await self._bus.answer(request, await self.explain(request.list, request.symbol))
+
+    async def explain(self, name: str, symbol: str) -> ExplainAnswer:
+        """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""
+        async with self._turn:
+            found = next((each for each in self._lists if each.name == name), None)
+            if found is None:
+                return ExplainAnswer(unknown_list=f"No list {name[:40]!r}. The lists: {', '.join(sorted(self._sent)) or 'none yet'}.")
+            if self._market is None:
+                return ExplainAnswer(not_now=f"{name} has no frame for the session of {self._session} yet: ask again.")
+            sent, market = self._sent[name], self._market
+            meant = symbol if symbol in market.join.place_of else symbol.upper()  # people write aapl; BACpM is one as it is
+            told = await asyncio.to_thread(explain, market, found, meant, self._members, epoch=sent.epoch, sequence=sent.sequence)
+            return ExplainAnswer(told)
 
     # Lists
 
