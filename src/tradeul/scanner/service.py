@@ -17,11 +17,9 @@ from typing import NamedTuple
 
 import structlog
 
-from tradeul.analytics.baselines import Baselines
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN
 from tradeul.clock import Clock
-from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.records.explanations import ExplainAnswer
 from tradeul.records.frame import MarketFrame
@@ -31,7 +29,9 @@ from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
 from tradeul.scanner.deltas import after, follow
 from tradeul.scanner.explain import explain
+from tradeul.scanner.membership import Membership
 from tradeul.scanner.scan import scan_rows
+from tradeul.scanner.session_baselines import SessionBaselines
 
 LISTS_LOOK_SECONDS = 1.0
 BASELINES_LOOK_SECONDS = 30.0
@@ -62,8 +62,12 @@ class ScannerService:
         lists_folder: Path | None,
         cycle_seconds: float = 1.0,
         next_epoch: Callable[[], int] | None = None,
+        membership: Membership | None = None,
     ) -> None:
-        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``."""
+        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``.
+
+        ``membership``: the log of enters and leaves; None: none is kept.
+        """
         self._frame = frame
         self._bus = bus
         self._clock = clock
@@ -72,6 +76,8 @@ class ScannerService:
         self._epoch = epoch
         self._next_epoch = next_epoch or self._count_on
         self._cycle_seconds = cycle_seconds
+        self._membership = membership
+        self._over = asyncio.Event()  # something of the membership log may go to the lake
         self._folder = ListFolder(lists_folder, built_in_lists())
         self._looked_at: datetime | None = None
         self._lists: list[ScanList] = []
@@ -81,8 +87,7 @@ class ScannerService:
         self._resting = False
         self._join: Join | None = None
         self._market: Market | None = None  # that of the last cycle, for whoever asks why
-        self._baselines: Baselines | None = None
-        self._baselines_bytes = 0
+        self._baselines = SessionBaselines(bus)
         self._checks = 0
         self._turn = asyncio.Lock()  # one cycle at a time, whoever asks for it
         self.refused_frames = 0  # of another session
@@ -95,6 +100,7 @@ class ScannerService:
             tasks.create_task(self._hear_of_baselines())
             tasks.create_task(self._look_for_baselines())
             tasks.create_task(self._explain_to_others())
+            tasks.create_task(self._settle_on())
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -127,7 +133,8 @@ class ScannerService:
         starting = self._session is None
         log.info("scanner_session", session=session.isoformat(), starting=starting, epoch=self._epoch)
         self._session, self._members, self._resting = session, {}, False
-        self._baselines, self._baselines_bytes, self._join, self._market = None, 0, None, None
+        self._join = self._market = None
+        self._baselines.begin(session)
         if starting:
             self._report_broken_files()
             self._lists = self._folder.lists
@@ -138,6 +145,7 @@ class ScannerService:
             epoch = self._epoch if starting else self._sent[found.name].epoch
             self._sent[found.name] = self._first(found, epoch, rows)
         await self._send_again(self._lists)
+        await self._begin_membership()
         await self._load_baselines()
 
     async def _resumed(self, found: ScanList) -> Rows:
@@ -161,6 +169,29 @@ class ScannerService:
     def _remember(self, name: str, rows: Rows, phase: Phase) -> None:
         self._members.setdefault(phase, {})[name] = [row["symbol"] for row in rows]
 
+    # Membership
+
+    async def _begin_membership(self) -> None:
+        """Its log also knows who stood on the lists at the end of a phase, when the bus has forgotten."""
+        if self._membership is None:
+            return
+        assert self._session is not None  # noqa: S101 set by _roll_over
+        then = await asyncio.to_thread(self._membership.begin, self._calendar.hours(self._session))
+        for phase, lists in then.items():
+            self._members[phase] = lists | self._members.get(phase, {})
+        self._over.set()
+
+    async def _settle_on(self) -> None:
+        while True:
+            await self._over.wait()
+            self._over.clear()
+            with self._clock.busy():
+                await self.settle_membership()
+
+    async def settle_membership(self) -> None:
+        if self._membership is not None and self._session is not None:
+            await asyncio.to_thread(self._membership.settle, self._session, is_closed=self._resting)
+
     # Frames
 
     def _admitted(self, as_of: datetime | None) -> MarketFrame | None:
@@ -175,12 +206,16 @@ class ScannerService:
                 log.warning("frame_refused", of=frame.session.isoformat(), session=self._session.isoformat(), count=self.refused_frames)
             return None
         self._resting = hours.phase(frame.as_of) is Phase.CLOSED
+        if self._resting:
+            self._over.set()
         return None if self._resting or not len(frame.symbols) else frame
 
     async def _scan(self, frame: MarketFrame) -> None:
-        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines) else None
+        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines.held) else None
         outcome = await asyncio.to_thread(self._think, frame, join)
         self._join, self._market = outcome.market.join, outcome.market
+        if self._membership is not None:
+            await asyncio.to_thread(self._membership.note, outcome.rows, frame.as_of)
         if outcome.outgoing:
             await self._bus.publish_frames(outcome.outgoing)
             self._sent |= outcome.sent
@@ -190,7 +225,7 @@ class ScannerService:
 
     def _think(self, frame: MarketFrame, join: Join | None) -> Outcome:
         """In a thread; reads the service's state and changes none of it."""
-        join = join or Join(frame.symbols, self._baselines)
+        join = join or Join(frame.symbols, self._baselines.held)
         market = Market(frame, join, self._calendar.hours(frame.session))
         found_rows = scan_rows(market, self._lists, self._members)
         timestamp = _milliseconds(frame.as_of)
@@ -281,7 +316,7 @@ class ScannerService:
 
     async def _hear_of_baselines(self) -> None:
         async for _ in self._bus.subscribe(BASELINES_CHANGED):
-            self._baselines_bytes = 0
+            self._baselines.forget_size()
             await self._load_baselines()
 
     async def _look_for_baselines(self) -> None:
@@ -290,30 +325,10 @@ class ScannerService:
             await self._load_baselines()
 
     async def _load_baselines(self) -> None:
-        """Take this session's blob unless it is as long as the one held.
-
-        The length spares fetching 15 MB at each look. New ones of the same length
-        are taken when told (`_hear_of_baselines` forgets the length).
-        """
+        session = self._session
+        assert session is not None  # noqa: S101 set by the first cycle
         with self._clock.busy():
-            session = self._session
-            assert session is not None  # noqa: S101 set by the first cycle
-            size = await self._bus.baselines_bytes(session)
-            if size in (0, self._baselines_bytes):
-                return
-            blob = await self._bus.get_baselines(session)
-            if blob is None:
-                return
-            try:
-                baselines = await asyncio.to_thread(Baselines.from_arrow, blob)
-            except StoreError as error:
-                log.error("baselines_refused", reason=str(error))
-                return
-            if baselines.session != session or session != self._session:
-                log.error("baselines_refused", reason=f"they serve {baselines.session}, the session is {self._session}")
-                return
-            self._baselines, self._baselines_bytes = baselines, len(blob)
-            log.info("baselines_loaded", session=session.isoformat(), tickers=baselines.table.height, complete=baselines.complete)
+            await self._baselines.look(session)
 
 
 def _same(one: ScanList, other: ScanList) -> bool:
