@@ -14,6 +14,7 @@
     +-- StoreError             the lake or the catalog
     |   +-- CorruptPartition   a lake file that cannot be read: names it
     +-- BusUnavailable         the Redis-protocol server does not answer
+    +-- NoAnswer               a service that was asked over the bus did not answer
     +-- IncompleteData         what landed is less than what was expected: names what is missing
     +-- RunRefused             what is asked of a maintenance run cannot be done
     |   +-- UnknownTask        there is no such task
@@ -103,6 +104,10 @@ class CorruptPartition(StoreError):
 
 class BusUnavailable(TradeulError):
     """The Redis-protocol server does not answer, or not in time."""
+
+
+class NoAnswer(TradeulError):
+    """A service that was asked over the bus did not answer, or does not run."""
 
 
 class IncompleteData(TradeulError):

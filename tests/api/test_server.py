@@ -3,6 +3,7 @@ import base64
 import hashlib
 import re
 import signal
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
 import aiohttp
@@ -11,11 +12,14 @@ import pytest
 from tests.schema_fuzz import found_nothing
 from tradeul import __version__
 from tradeul.api.server import ApiServer
+from tradeul.bus import redis
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
+from tradeul.bus.topics import EXPLAIN
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import SettingsError, StartError
 from tradeul.market_calendar import nyse
+from tradeul.records.explanations import Condition, ExplainAnswer, Explanation, Input
 from tradeul.records.lists import ListDefinition, ListFrame
 
 NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
@@ -109,6 +113,64 @@ async def test_every_error_is_a_problem_that_says_what_to_do(stand):
     await stand.json("/api/nowhere", 404)
     async with stand.client.post(stand.url + "/api/lists") as response:
         assert (response.status, response.content_type) == (405, "application/problem+json")
+
+
+CHANGE = Input("change_pct", 9.5, "computed", 1.0, ("price", "prev_close"))
+EXPLANATION = Explanation(
+    list="winners",
+    symbol="A",
+    session=date(2026, 3, 9),
+    phase="MARKET_OPEN",
+    epoch=3,
+    sequence=7,
+    as_of=NOON,
+    on_list=True,
+    fulfils=True,
+    rank=0,
+    limit=100,
+    summary="A is on Winners: place 1 of 1.",
+    conditions=(Condition("where", "change_pct >= 5", holds=True, inputs=(CHANGE,)),),
+    order=(),
+    columns={"price": 1.5},
+)
+NOTHING = ExplainAnswer(unknown_list="No list")
+
+
+@asynccontextmanager
+async def explaining(stand, answers):
+    """A scanner that answers for these lists, and that there are no others; None: it stays silent."""
+
+    async def scanner():
+        async for request in stand.bus.subscribe(EXPLAIN):
+            if answers is not None:
+                await stand.bus.answer(request, answers.get(request.list, NOTHING))
+
+    running = asyncio.create_task(scanner())
+    try:
+        while (await stand.bus.redis.execute_command("PUBSUB", "NUMSUB", "explain:ask"))[1] == 0:
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_why_is_asked_of_the_scanner(stand):
+    said = await stand.json("/api/explain/winners/A", 503)
+    assert said["detail"] == "No scanner listens: `tradeul up` starts one."
+    async with explaining(stand, {"winners": ExplainAnswer(EXPLANATION), "new": ExplainAnswer(not_now="ask again")}):
+        told = await stand.json("/api/explain/winners/A")
+        assert (told["epoch"], told["sequence"], told["as_of"], told["rank"]) == (3, 7, "2026-03-09T16:00:00Z", 0)
+        assert told["conditions"][0]["inputs"][0]["made_from"] == ["price", "prev_close"]
+        assert (await stand.json("/api/explain/nothing/A", 404))["detail"] == "No list"
+        assert (await stand.json("/api/explain/new/A", 503))["detail"] == "ask again"
+        assert await stand.bus.redis.keys("explain:*") == []  # taken by who asked
+
+
+async def test_a_scanner_that_does_not_answer_in_time_is_said(stand, monkeypatch):
+    monkeypatch.setattr(redis, "ANSWER_SECONDS", 0.05)
+    async with explaining(stand, None):
+        assert "did not answer within" in (await stand.json("/api/explain/winners/A", 503))["detail"]
 
 
 async def test_ready_means_that_the_lists_are_known(stand):
@@ -205,4 +267,5 @@ async def test_other_machines_are_not_served_without_a_token(bus):
 
 async def test_schemathesis_finds_nothing(stand):
     await stand.frame()
-    await found_nothing(stand.url)
+    async with explaining(stand, {"winners": ExplainAnswer(EXPLANATION)}):
+        await found_nothing(stand.url)

@@ -14,11 +14,15 @@ from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED
 from tradeul.clock import SteppedClock, SystemClock
+from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
 from tradeul.records.events import BaselinesChanged
 from tradeul.records.messages import Delta, Snapshot, decode
 from tradeul.scanner.deltas import apply
+from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
+from tradeul.store.lake import Lake
+from tradeul.store.membership_log import MembershipLog
 
 BUILT_IN = 11
 LIVE = {"price": 110, "dollar_volume": 2e6, "trades": 500, "volume": 200_000}
@@ -381,3 +385,123 @@ async def test_cycles_come_once_a_second_of_the_clock(make, tmp_path):
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert stand.scanner.cycles == pytest.approx(21, abs=1)
+
+
+async def test_whoever_asks_why_is_answered_over_the_bus_as_of_the_frame_that_stands(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        running = asyncio.create_task(stand.scanner.run())
+        try:
+            async with asyncio.timeout(5):
+                while (await stand.bus.redis.execute_command("PUBSUB", "NUMSUB", "explain:ask"))[1] == 0:
+                    await stand.clock.advance_to(stand.clock.now() + timedelta(seconds=1))
+            told = (await stand.bus.ask_to_explain("winners", "a")).explanation  # people write it small
+            frame = await stand.bus.get_frame("winners")
+            assert (told.symbol, told.rank, told.on_list) == ("A", 0, True)
+            assert (told.session, told.epoch, told.sequence) == (frame.session, frame.epoch, frame.sequence)
+            assert (await stand.bus.ask_to_explain("winners", "NOPE")).explanation.summary.startswith("NOPE is not in today's table")
+            assert (await stand.bus.ask_to_explain("nothing", "A")).unknown_list.startswith("No list 'nothing'. The lists: anomalies,")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_before_the_first_frame_there_is_nothing_to_explain(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.tickers = {}
+        await stand.cycle()
+        assert "no frame for the session of 2026-03-09 yet" in (await stand.scanner.explain("winners", "A")).not_now
+
+
+def with_membership(stand, epoch, **options):
+    """A scanner with the log of the stand's folder, as a start makes it."""
+    stand.lake = Lake(stand.folder.parent / "lake", "0", simulated=True)
+    stand.log = MembershipLog(stand.folder.parent / "membership", stand.lake, 60)
+    stand.scanner = stand.scanner_of_epoch(epoch, membership=Membership(stand.log), **options)
+
+
+def moves(stand, name="winners"):
+    return [(each.event, each.symbol, each.rank) for each in stand.log.read(stand.make.session) if each.list == name]
+
+
+async def test_every_enter_and_leave_is_logged_before_it_is_published_and_once_whatever_dies(make, tmp_path, monkeypatch):
+    async with standing(make, tmp_path) as stand:
+        with_membership(stand, 1)
+        await stand.put_baselines()
+        await stand.cycle()
+        assert moves(stand) == [("enter", "A", 0), ("enter", "B", 1)]
+        await stand.cycle(A={"price": 111})
+        assert len(moves(stand)) == 2
+        publish = stand.bus.publish_frames
+
+        async def dies(_):
+            raise BusUnavailable("killed here")
+
+        monkeypatch.setattr(stand.bus, "publish_frames", dies)
+        with pytest.raises(BusUnavailable):
+            await stand.cycle(B={"price": 90})
+        monkeypatch.setattr(stand.bus, "publish_frames", publish)
+        with_membership(stand, 2)
+        await stand.cycle(C={"price": 120})
+        assert moves(stand) == [("enter", "A", 0), ("enter", "B", 1), ("leave", "B", 1)]
+        left = next(each for each in stand.log.read(make.session) if each.event == "leave")
+        assert (left.row["price"], left.row["symbol"]) == (107, "B")
+        assert moves(stand, "losers") == [("enter", "B", 0)]
+
+
+async def test_a_list_that_is_removed_loses_its_members_in_the_log(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        with_membership(stand, 1)
+        stand.write(MINE)
+        await stand.put_baselines()
+        await stand.cycle()
+        (stand.folder / "mine.toml").unlink()
+        await stand.cycle()
+        assert moves(stand, "mine") == [("enter", "A", 0), ("enter", "B", 1), ("leave", "A", 0), ("leave", "B", 1)]
+
+
+async def test_the_evening_brings_the_log_to_the_lake_and_the_next_session_forgets_it(make, tmp_path):
+    async with standing(make, tmp_path, at="19:59") as stand:
+        with_membership(stand, 1, cycle_seconds=60.0)
+        stand.tickers = {"A": LIVE | {"close": 100, "post_dollar_volume": 1e6, "post_trades": 99}}
+        await stand.put_baselines()
+        running = asyncio.create_task(stand.scanner.run())
+        try:
+            await stand.clock.advance_to(datetime(2026, 3, 10, 0, 2, tzinfo=UTC))
+            kept = stand.lake.read("membership", make.session)
+            assert kept.filter(list="winners").select("symbol", "event", "rank").rows() == [("A", "enter", 0)]
+            assert json.loads(kept["row"][0])["symbol"] == "A"
+            assert stand.log.path(make.session).exists()
+            await stand.clock.advance_to(datetime(2026, 3, 10, 7, 2, tzinfo=UTC))
+            assert not stand.log.path(make.session).exists()
+            assert stand.lake.sessions("membership") == [make.session]
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_session_that_was_left_over_comes_to_the_lake_at_the_next_start(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        with_membership(stand, 1)
+        await stand.put_baselines()
+        await stand.cycle()
+        stand.clock._now += timedelta(days=1)
+        stand.session = date(2026, 3, 10)
+        with_membership(stand, 2)
+        await stand.cycle()
+        await stand.scanner.settle_membership()
+        assert stand.lake.read("membership", make.session).filter(list="winners").height == 2
+
+
+async def test_gappers_after_the_close_are_found_in_the_log_when_the_bus_died_with_the_scanner(make, tmp_path):
+    async with standing(make, tmp_path, at="15:59:57") as stand:
+        with_membership(stand, 1)
+        await stand.put_baselines()
+        await stand.cycle(A={"open": 108}, B={"open": 105}, C={"open": 150})
+        await stand.cycle(C={"open": 100})  # C left before the close
+        await stand.bus.redis.flushall()
+        await stand.put_baselines()
+        stand.clock._now += timedelta(seconds=600)
+        with_membership(stand, 2)
+        await stand.cycle(A={"trades": 1, "dollar_volume": 1}, C={"open": 150})
+        assert await stand.symbols("gappers_up") == ["A", "B"]

@@ -14,11 +14,13 @@ from tradeul.api.lists import to_csv
 from tradeul.api.page import PageFiles, content_security_policy
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.errors import NoAnswer
 from tradeul.market_calendar import Calendar
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.origins import hostname
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
+from tradeul.records.explanations import Explanation
 from tradeul.records.lists import ListDefinition
 from tradeul.records.messages import ListHead
 
@@ -77,7 +79,7 @@ class ApiServer(HttpService):
         Raises:
             SettingsError: ``host`` is not this machine.
         """
-        super().__init__("api", host, port, "TRADEUL_API_PORT", (PageConfig, Lists, ListRows, Health, Ready), watchdog)
+        super().__init__("api", host, port, "TRADEUL_API_PORT", (PageConfig, Lists, ListRows, Explanation, Health, Ready), watchdog)
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
@@ -91,6 +93,8 @@ class ApiServer(HttpService):
         app.get("/api/config", summary="The gateway's address and the mode", responses=answers(PageConfig))(self._config)
         app.get("/api/lists", summary="All lists: what they ask and show", responses=answers(Lists, unavailable))(self._all_lists)
         app.get("/api/lists/{name}", summary="One list's rows, as JSON or CSV", responses=rows)(self._one_list)
+        why = answers(Explanation, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, unavailable)
+        app.get("/api/explain/{name}/{symbol}", summary="Why a ticker is on a list or not", responses=why)(self._explain)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
         app.mount("/", PageFiles())
@@ -128,6 +132,16 @@ class ApiServer(HttpService):
             headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
             return Response(to_csv(definition.columns, frame.rows), media_type=f"{CSV}; charset=utf-8", headers=headers)
         return json_answer(ListRows(name, len(frame.rows), **msgspec.structs.asdict(frame)))
+
+    async def _explain(self, name: str, symbol: str) -> Response:
+        try:
+            answer = await self._bus.ask_to_explain(name, symbol)
+        except NoAnswer as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        if answer.explanation is None:
+            status = HTTPStatus.SERVICE_UNAVAILABLE if answer.unknown_list is None else HTTPStatus.NOT_FOUND
+            raise HTTPException(status, answer.unknown_list or answer.not_now)
+        return json_answer(answer.explanation)
 
     async def _definition(self, name: str) -> ListDefinition:
         lists = {each.name: each for each in await self._bus.get_lists()}

@@ -34,8 +34,10 @@ from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
 from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
 from tradeul.records.entitlements import Mode
+from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
+from tradeul.store.membership_log import MembershipLog
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -83,9 +85,9 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     delay = FEED_DELAY_SECONDS if is_late else 0.0
     live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, Closes(stores.lake, calendar))
     epoch = await asyncio.to_thread(catalog.next_epoch)
-    scanner = ScannerService(
-        live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
-    )
+    membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
+    by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership
+    scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
     origins: set[str] = set()  # looked at on every call
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
     async with asyncio.TaskGroup() as group:

@@ -51,8 +51,8 @@ class Place(msgspec.Struct, frozen=True):
 class Stores(msgspec.Struct, frozen=True):
     """What maintenance is built on, and what of it others use too."""
 
-    lake: Lake
     catalog: Catalog
+    lake: Lake
     http: HttpClient
     maintenance: MaintenanceService
     access: Access
@@ -117,7 +117,7 @@ async def open_stores(
         maintenance.adopt(access.windows)
 
     access.on_change(adopt)
-    return Stores(lake, catalog, http, maintenance, access)
+    return Stores(catalog, lake, http, maintenance, access)
 
 
 async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:

@@ -6,6 +6,7 @@ the readers of `topics.py` allow for.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -20,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tradeul.bus.topics import (
     DELTA_CHANNELS,
+    EXPLAIN,
     LAST_RUN_KEY,
     LISTS_CHANGED,
     LISTS_KEY,
@@ -28,6 +30,7 @@ from tradeul.bus.topics import (
     UNIVERSE_KEY,
     Record,
     Topic,
+    answer_key,
     averages_key,
     baselines_key,
     delta_channel,
@@ -36,13 +39,16 @@ from tradeul.bus.topics import (
     run_status_key,
 )
 from tradeul.clock import Clock
-from tradeul.errors import BusUnavailable
+from tradeul.errors import BusUnavailable, NoAnswer
 from tradeul.records.events import TradingSession
+from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.lists import ListDefinition, ListFrame
 from tradeul.records.runs import Run, RunStatus
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 PING_SECONDS = 2.0
+ANSWER_SECONDS = 5.0  # how long a question to the scanner waits; a cycle and a scan take a tenth of it
+ANSWER_KEPT_SECONDS = 10
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
@@ -137,6 +143,27 @@ class Bus:
     async def drop_frame(self, list_name: str) -> None:
         async with self._asking() as redis:
             await redis.delete(frame_key(list_name))
+
+    async def ask_to_explain(self, list_name: str, symbol: str) -> ExplainAnswer:
+        """Ask the scanner, and wait for its answer.
+
+        Raises:
+            NoAnswer: no scanner hears, or it does not answer in time.
+        """
+        key = answer_key(secrets.token_hex(8))
+        if not await self.publish(EXPLAIN, ExplainRequest(key, list_name, symbol)):
+            raise NoAnswer("No scanner listens: `tradeul up` starts one.")
+        async with self._asking() as redis:
+            found = await redis.blpop([key], timeout=ANSWER_SECONDS)
+        if found is None:
+            raise NoAnswer(f"The scanner did not answer within {ANSWER_SECONDS:.0f} s: it is starting, or has too much to do; ask again.")
+        return msgspec.json.decode(found[1], type=ExplainAnswer)
+
+    async def answer(self, request: ExplainRequest, answer: ExplainAnswer) -> None:
+        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(request.reply_to, msgspec.json.encode(answer))
+            pipe.expire(request.reply_to, ANSWER_KEPT_SECONDS)  # the asker may be gone
+            await pipe.execute()
 
     async def get_lists(self) -> list[ListDefinition]:
         async with self._asking() as redis:

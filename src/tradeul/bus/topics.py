@@ -10,6 +10,7 @@
 | trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
+| explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
 | ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
@@ -26,6 +27,7 @@ import msgspec
 
 from tradeul.records.entitlements import ModeChanged
 from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress
+from tradeul.records.explanations import ExplainRequest
 from tradeul.records.lists import ListDefinition
 
 Record = TypeVar("Record")
@@ -47,6 +49,7 @@ MODE_CHANGED = Topic("mode:changed", ModeChanged)
 MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
 NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
+EXPLAIN = Topic("explain:ask", ExplainRequest)
 
 LISTS_KEY = "lists:current"
 TRADING_SESSION_KEY = "trading:session"
@@ -61,6 +64,10 @@ def frame_key(list_name: str) -> str:
 
 def baselines_key(session: str) -> str:
     return f"baselines:{session}"
+
+
+def answer_key(request_id: str) -> str:
+    return f"explain:answer:{request_id}"
 
 
 def run_status_key(session: str) -> str:

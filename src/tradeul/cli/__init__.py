@@ -99,6 +99,22 @@ def status(*, watch: bool = False) -> None:
 
 
 @app.command
+def explain(name: str, symbol: str, /) -> None:
+    """Say why a ticker is on a list or not: every condition, what it stands on, and the place.
+
+    Parameters
+    ----------
+    name
+        The list, as winners; winners~etf with funds instead of stocks.
+    symbol
+        The ticker, as AAPL.
+    """
+    from tradeul.cli.explain import explain
+
+    _run(explain(_settings(), name, symbol))
+
+
+@app.command
 def doctor(*, json: bool = False) -> None:
     """Look at all that Tradeul stands on, and say what to do about it. Exit code: 0, 1 with a warning, 2 with a failure.
 

@@ -154,6 +154,15 @@ class Market:
                 column = self.frame.columns.get(name, self._unknown)
             return np.where(np.abs(column) <= LARGEST, column, np.nan)
 
+    def inputs_of(self, name: str) -> list[str]:
+        """What a computed column is made from, in the order in which it asks; empty for what live or the baselines give."""
+        if name not in DERIVED:
+            return []
+        traced = _Traced(self)
+        with np.errstate(all="ignore"):
+            DERIVED[name](traced)
+        return list(traced.asked)
+
     def is_delivered(self, name: str) -> bool:
         """Whether the source gives this input at all: a recorded market, for one, knows no trades."""
         return not np.isnan(self[name]).all()
@@ -187,6 +196,8 @@ class Market:
         if name == "corp_action":
             doubtful = set(self._doubtful().tolist())
             return [UNVERIFIED if place in doubtful else self.join.texts[name][place] for place in places]
+        if name == "phase":
+            return [str(self.phase)] * len(places)
         values = self.join.texts.get(name)
         return [None if values is None else values[place] for place in places]
 
@@ -223,6 +234,18 @@ class Market:
             from_unadjusted = np.abs(np.log(self["price"][some] / self["prev_close_raw"][some]))
             from_adjusted = np.abs(np.log(self["price"][some] / self["prev_close"][some]))
         return some[(from_unadjusted <= AGREES_WITH_UNADJUSTED) & (from_adjusted > DISAGREES_WITH_ADJUSTED)]
+
+
+class _Traced(Market):
+    """The same market; notes which columns it is asked for."""
+
+    def __init__(self, market: Market) -> None:
+        self.__dict__.update(market.__dict__)
+        self.asked: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> FloatArray:
+        self.asked[name] = None
+        return super().__getitem__(name)
 
 
 def market_table(frame: MarketFrame, baselines: Baselines | None, hours: SessionHours) -> pl.DataFrame:

@@ -45,7 +45,7 @@ def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dic
     common = _Common(market)
     places = {}
     for (found, question), (mask, keys) in zip(asked, answers, strict=True):
-        kept = None if question.members_of_last is None else last.get(question.members_of_last, {}).get(found.name)
+        kept = kept_members(found, question, last)
         if kept is None:
             members = np.flatnonzero(mask & common.mask(found, question))
         else:
@@ -54,6 +54,11 @@ def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dic
         columns = [(key[members], descending) for key, (_, descending) in zip(keys, question.order, strict=True)]
         places[found.name] = ranked(members, columns, market.join.symbol_rank, found.definition.limit)
     return places
+
+
+def kept_members(found: ScanList, question: Question, last: Members) -> Sequence[str] | None:
+    """Who stood on the list in the phase that it repeats; None: it repeats none, or they are not known."""
+    return None if question.members_of_last is None else last.get(question.members_of_last, {}).get(found.name)
 
 
 def _evaluate(market: Market, questions: Sequence[Question]) -> list[tuple[Mask, list[FloatArray]]]:
@@ -92,12 +97,16 @@ class _Common:
         mask = class_mask(self._market, found.definition.issue_class) & ~self._unverified
         if not found.definition.floors:
             return mask
-        # Who once stood on the list is not known (a start after that phase): ask what its end would have asked.
-        ended_at = None if question.members_of_last is None else _end(self._market.hours, question.members_of_last)
+        ended_at = asked_as_of(self._market, question)
         key = (id(found.floors), ended_at)
         if key not in self._floors:
             self._floors[key] = floor_mask(self._market, found.floors, ended_at)
         return mask & self._floors[key]
+
+
+def asked_as_of(market: Market, question: Question) -> datetime | None:
+    """Where a list repeats an earlier phase's members and they are not known (a start after it): its end, whose floors are asked."""
+    return None if question.members_of_last is None else _end(market.hours, question.members_of_last)
 
 
 def _end(hours: SessionHours, phase: Phase) -> datetime:

@@ -17,24 +17,27 @@ from typing import NamedTuple
 
 import structlog
 
-from tradeul.analytics.baselines import Baselines
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED
+from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN
 from tradeul.clock import Clock
-from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.records.entitlements import Mode
+from tradeul.records.explanations import ExplainAnswer
 from tradeul.records.frame import MarketFrame
 from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Rows, Snapshot, encode
 from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
 from tradeul.scanner.deltas import after, follow
+from tradeul.scanner.explain import explain
+from tradeul.scanner.membership import Membership
 from tradeul.scanner.scan import scan_rows
+from tradeul.scanner.session_baselines import SessionBaselines
 
 LISTS_LOOK_SECONDS = 1.0
 BASELINES_LOOK_SECONDS = 30.0
 CLOSED_CYCLE_SECONDS = 10.0  # little can change then
+END_OF_SESSION = timedelta(seconds=1)  # live's last frame is of so long before
 
 log = structlog.get_logger()
 
@@ -44,7 +47,7 @@ Outgoing = tuple[str, ListFrame, bytes, bool]
 class Outcome(NamedTuple):
     """What one cycle found, before anybody has seen it."""
 
-    join: Join
+    market: Market
     rows: Mapping[str, Rows]
     sent: Mapping[str, Snapshot]  # of the lists that changed
     outgoing: Sequence[Outgoing]
@@ -62,8 +65,12 @@ class ScannerService:
         lists_folder: Path | None,
         cycle_seconds: float = 1.0,
         next_epoch: Callable[[], int] | None = None,
+        membership: Membership | None = None,
     ) -> None:
-        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``."""
+        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``.
+
+        ``membership``: the log of enters and leaves; None: none is kept.
+        """
         self._frame = frame
         self._bus = bus
         self._clock = clock
@@ -72,6 +79,8 @@ class ScannerService:
         self._epoch = epoch
         self._next_epoch = next_epoch or self._count_on
         self._cycle_seconds = cycle_seconds
+        self._membership = membership
+        self._over = asyncio.Event()  # something of the membership log may go to the lake
         self._folder = ListFolder(lists_folder, built_in_lists())
         self._looked_at: datetime | None = None
         self._lists: list[ScanList] = []
@@ -80,9 +89,10 @@ class ScannerService:
         self._members: dict[Phase, dict[str, list[str]]] = {}
         self._rests_until = clock.now()
         self._took_over = False  # rows of this session from a scanner before
+        self._ended = False  # the session's last frame was seen
         self._join: Join | None = None
-        self._baselines: Baselines | None = None
-        self._baselines_bytes = 0
+        self._market: Market | None = None  # that of the last cycle, for whoever asks why
+        self._baselines = SessionBaselines(bus)
         self._checks = 0
         self._turn = asyncio.Lock()  # one cycle at a time, whoever asks for it
         self.refused_frames = 0  # of another session
@@ -94,6 +104,8 @@ class ScannerService:
             tasks.create_task(self._cycle_on())
             tasks.create_task(self._hear_of_baselines())
             tasks.create_task(self._look_for_baselines())
+            tasks.create_task(self._explain_to_others())
+            tasks.create_task(self._settle_on())
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -134,9 +146,10 @@ class ScannerService:
         """Empty lists at sequence 0, at once; at a start, what this session's lists already showed."""
         starting = self._session is None
         log.info("scanner_session", session=session.isoformat(), starting=starting, epoch=self._epoch)
-        self._session, self._members, self._took_over = session, {}, False
+        self._session, self._members, self._took_over, self._ended = session, {}, False, False
         self._rests_until = self._clock.now()
-        self._baselines, self._baselines_bytes, self._join = None, 0, None
+        self._join = self._market = None
+        self._baselines.begin(session)
         if starting:
             self._report_broken_files()
             self._lists = self._folder.lists
@@ -147,6 +160,7 @@ class ScannerService:
             epoch = self._epoch if starting else self._sent[found.name].epoch
             self._sent[found.name] = self._first(found, epoch, rows)
         await self._send_again(self._lists)
+        await self._begin_membership()
         await self._load_baselines()
 
     async def _resumed(self, found: ScanList) -> Rows:
@@ -171,6 +185,30 @@ class ScannerService:
     def _remember(self, name: str, rows: Rows, phase: Phase) -> None:
         self._members.setdefault(phase, {})[name] = [row["symbol"] for row in rows]
 
+    # Membership
+
+    async def _begin_membership(self) -> None:
+        """Its log also knows who stood on the lists at the end of a phase, when the bus has forgotten."""
+        if self._membership is None:
+            return
+        assert self._session is not None  # noqa: S101 set by _roll_over
+        then = await asyncio.to_thread(self._membership.begin, self._calendar.hours(self._session))
+        for phase, lists in then.items():
+            self._members[phase] = lists | self._members.get(phase, {})
+        self._over.set()
+
+    async def _settle_on(self) -> None:
+        while True:
+            await self._over.wait()
+            self._over.clear()
+            with self._clock.busy():
+                async with self._turn:  # the cycle that saw the end writes its events first
+                    await self.settle_membership()
+
+    async def settle_membership(self) -> None:
+        if self._membership is not None and self._session is not None:
+            await asyncio.to_thread(self._membership.settle, self._session, is_closed=self._ended)
+
     # Frames
 
     def _admitted(self, as_of: datetime | None) -> MarketFrame | None:
@@ -190,12 +228,17 @@ class ScannerService:
             if self.refused_frames & (self.refused_frames - 1) == 0:  # 1, 2, 4, 8 ...: once a second would fill the log
                 log.warning("frame_refused", of=frame.session.isoformat(), session=self._session.isoformat(), count=self.refused_frames)
             return None
+        if not self._ended and frame.as_of + END_OF_SESSION >= hours.post_close_at:
+            self._ended = True
+            self._over.set()
         return None if hours.phase(frame.as_of) is Phase.CLOSED or not len(frame.symbols) else frame
 
     async def _scan(self, frame: MarketFrame) -> None:
-        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines) else None
+        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines.held) else None
         outcome = await asyncio.to_thread(self._think, frame, join)
-        self._join = outcome.join
+        self._join, self._market = outcome.market.join, outcome.market
+        if self._membership is not None and not frame.whole_day:  # daily bars do not know when
+            await asyncio.to_thread(self._membership.note, outcome.rows, frame.as_of)
         if outcome.outgoing:
             await self._bus.publish_frames(outcome.outgoing)
             self._sent |= outcome.sent
@@ -205,7 +248,7 @@ class ScannerService:
 
     def _think(self, frame: MarketFrame, join: Join | None) -> Outcome:
         """In a thread; reads the service's state and changes none of it."""
-        join = join or Join(frame.symbols, self._baselines)
+        join = join or Join(frame.symbols, self._baselines.held)
         market = Market(frame, join, self._calendar.hours(frame.session))
         found_rows = scan_rows(market, self._lists, self._members)
         timestamp = _milliseconds(frame.as_of)
@@ -216,7 +259,7 @@ class ScannerService:
             if delta is not None:
                 state = sent[found.name] = after(self._sent[found.name], delta, found_rows[found.name])
                 outgoing.append((found.name, _frame_of(state), encode(delta), found.definition.built_in))
-        return Outcome(join, found_rows, sent, outgoing)
+        return Outcome(market, found_rows, sent, outgoing)
 
     # The bus
 
@@ -236,6 +279,26 @@ class ScannerService:
         states = [(self._sent[found.name], found.definition.built_in) for found in lists]
         if states:
             await self._bus.publish_frames([(state.list, _frame_of(state), encode(state), built_in) for state, built_in in states])
+
+    # Questions
+
+    async def _explain_to_others(self) -> None:
+        async for request in self._bus.subscribe(EXPLAIN):
+            with self._clock.busy():
+                await self._bus.answer(request, await self.explain(request.list, request.symbol))
+
+    async def explain(self, name: str, symbol: str) -> ExplainAnswer:
+        """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""
+        async with self._turn:
+            found = next((each for each in self._lists if each.name == name), None)
+            if found is None:
+                return ExplainAnswer(unknown_list=f"No list {name[:40]!r}. The lists: {', '.join(sorted(self._sent)) or 'none yet'}.")
+            if self._market is None:
+                return ExplainAnswer(not_now=f"{name} has no frame for the session of {self._session} yet: ask again.")
+            sent, market = self._sent[name], self._market
+            meant = symbol if symbol in market.join.place_of else symbol.upper()  # people write aapl; BACpM is one as it is
+            told = await asyncio.to_thread(explain, market, found, meant, self._members, epoch=sent.epoch, sequence=sent.sequence)
+            return ExplainAnswer(told)
 
     # Lists
 
@@ -276,7 +339,7 @@ class ScannerService:
 
     async def _hear_of_baselines(self) -> None:
         async for _ in self._bus.subscribe(BASELINES_CHANGED):
-            self._baselines_bytes = 0
+            self._baselines.forget_size()
             await self._load_baselines()
 
     async def _look_for_baselines(self) -> None:
@@ -285,30 +348,10 @@ class ScannerService:
             await self._load_baselines()
 
     async def _load_baselines(self) -> None:
-        """Take this session's blob unless it is as long as the one held.
-
-        The length spares fetching 15 MB at each look. New ones of the same length
-        are taken when told (`_hear_of_baselines` forgets the length).
-        """
+        session = self._session
+        assert session is not None  # noqa: S101 set by the first cycle
         with self._clock.busy():
-            session = self._session
-            assert session is not None  # noqa: S101 set by the first cycle
-            size = await self._bus.baselines_bytes(session)
-            if size in (0, self._baselines_bytes):
-                return
-            blob = await self._bus.get_baselines(session)
-            if blob is None:
-                return
-            try:
-                baselines = await asyncio.to_thread(Baselines.from_arrow, blob)
-            except StoreError as error:
-                log.error("baselines_refused", reason=str(error))
-                return
-            if baselines.session != session or session != self._session:
-                log.error("baselines_refused", reason=f"they serve {baselines.session}, the session is {self._session}")
-                return
-            self._baselines, self._baselines_bytes = baselines, len(blob)
-            log.info("baselines_loaded", session=session.isoformat(), tickers=baselines.table.height, complete=baselines.complete)
+            await self._baselines.look(session)
 
 
 def _same(one: ScanList, other: ScanList) -> bool:

@@ -33,6 +33,7 @@ class Expression(NamedTuple):
     expr: pl.Expr
     inputs: frozenset[str]
     kind: Kind
+    text: str = ""  # as the person wrote it
 
 
 def compile_condition(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
@@ -65,7 +66,7 @@ def _compile(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
         raise ListError(f"{place}: {shown!r} cannot be read: {reason}.") from error
     if not reader.inputs:
         raise ListError(f"{place}: {shown!r} names no column.")
-    return Expression(expr, frozenset(reader.inputs), kind)
+    return Expression(expr, frozenset(reader.inputs), kind, text)
 
 
 Typed = tuple[pl.Expr, Kind]

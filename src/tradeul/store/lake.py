@@ -5,8 +5,9 @@
 
     write: temp file in the same folder -> fsync -> rename -> fsync of the folder
 
-A reader sees the old partition or the new one, whatever is killed when. One
-process writes (it holds the maintenance lock). Calls block: use a thread. It
+A reader sees the old partition or the new one, whatever is killed when. Each
+dataset has one writer: maintenance, which holds its lock, or the scanner for
+`membership`. Calls block: use a thread. It
 does not know what is complete (`catalog.py`) nor what the columns mean.
 """
 
@@ -25,7 +26,7 @@ from tradeul.errors import CorruptPartition, StoreError
 SCHEMA_VERSION = "1"
 STAGING = ".staging"
 # A partition is sorted by those of these columns that it has.
-SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time")
+SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time", "list")
 
 
 class Lake:
@@ -76,6 +77,11 @@ class Lake:
         """The sessions that have a partition, oldest first."""
         found = (self._root / dataset).glob("session=*/part.parquet")
         return sorted(date.fromisoformat(path.parent.name.removeprefix("session=")) for path in found)
+
+    def keep_newest(self, dataset: str, count: int) -> None:
+        """Delete all but the ``count`` newest partitions."""
+        for session in self.sessions(dataset)[:-count]:
+            shutil.rmtree(self.path(dataset, session).parent)
 
     def path(self, dataset: str, session: date) -> Path:
         return self._root / dataset / f"session={session}" / "part.parquet"
@@ -134,6 +140,8 @@ def canonical_checksum(frame: pl.DataFrame) -> str:
             digest.update((texts.str.join().item() or "").encode())
         elif column.dtype == pl.Date:
             digest.update(column.cast(pl.Int32).fill_null(0).to_numpy().tobytes())
+        elif isinstance(column.dtype, pl.Datetime):
+            digest.update(column.cast(pl.Int64).fill_null(0).to_numpy().tobytes())
         elif isinstance(column.dtype, pl.Array):
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
         else:
