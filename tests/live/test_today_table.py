@@ -239,12 +239,10 @@ def test_every_column_is_what_the_reference_says(seed, begin, batching):
     waiting = []
     for now, seconds, minutes in random_day(rng, symbols, begin, 900 if batching % 2 else 2400):
         waiting.append(batch(seconds, minutes))
-        for b in seconds:
+        bars = [(b, False) for b in seconds] + [(b, True) for b in minutes]
+        for b, is_minute in sorted(bars, key=lambda one: one[0].end_ms):
             if 0 <= b.start_ms // 1000 - PRE < 57_600:
-                references[b.symbol].take(b, is_minute=False)
-        for b in minutes:
-            if 0 <= b.start_ms // 1000 - PRE < 57_600:
-                references[b.symbol].take(b, is_minute=True)
+                references[b.symbol].take(b, is_minute=is_minute)
         if len(waiting) < batching:
             continue
         made.apply(*waiting)
@@ -322,6 +320,14 @@ def test_the_first_print_exceeds_nothing_and_a_row_counts_once():
     made.apply(batch([second("AAA", 5, 101.0, 1), second("AAA", 7, 102.0, 1), second("AAA", 12, 103.0, 1)]))
     assert (value(made, "high_at", 15), value(made, "high_count", 15)) == (PRE + 13, 2)
     assert [value(made, "high_count", t) for t in (1809, 1810, 1815)] == [2, 1, 0]
+
+
+def test_bars_of_one_frame_are_judged_by_their_ends():
+    made = table()
+    made.apply(batch([second("AAA", 58, 100.0, 1)]))
+    # The minute's bar knows of a higher print than its seconds; the next minute's second came with it.
+    made.apply(batch([second("AAA", 61, 102.0, 1), second("AAA", 60, 101.5, 1)], [minute("AAA", 0, 100.0, 9, high=101.0)]))
+    assert (value(made, "high_count", 65), value(made, "high_at", 65)) == (2, PRE + 62)
 
 
 def test_after_the_open_changes_are_against_the_open_until_the_window_is_past_it():

@@ -3,8 +3,8 @@
     StreamBatch -> arrivals.py (checked columns, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
     REST minutes ----------------------------------------^
 
-Bars are taken in the order of arrival; the result does not depend on how they
-are batched. A bars build the running minute; an AM replaces the sum of its
+Bars are taken in the order of arrival, those of one frame in the order of their
+ends; the result does not depend on how frames are batched. A bars build the running minute; an AM replaces the sum of its
 minute's A bars, and an earlier AM of the same start; the difference, if any,
 counts at the minute's end. An A of a closed minute is ignored.
 
@@ -127,17 +127,23 @@ class TodayTable:
     # --- bars --------------------------------------------------------------------------------------------------------
 
     def apply(self, *batches: StreamBatch) -> None:
-        """Take batches, in order; within one, seconds before minutes."""
+        """Take batches, in order; within one, bars by their end, a minute's seconds before its AM."""
         bars: list[StreamBar] = []
         kinds: list[npt.NDArray[np.bool_]] = []
-        for batch in batches:
+        frames: list[IntArray] = []
+        for frame, batch in enumerate(batches):
             bars += batch.seconds
             bars += batch.minutes
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
+            frames.append(np.full(len(batch.seconds) + len(batch.minutes), frame))
             self._halts(batch)
         if not bars:
             return
-        arrivals = stream_arrivals(bars, self._rows(bars), np.concatenate(kinds), self.hours)
+        is_minute = np.concatenate(kinds)
+        ends = np.fromiter((bar.end_ms for bar in bars), np.int64, len(bars))
+        order = np.lexsort((ends, np.concatenate(frames)))
+        bars, is_minute = [bars[place] for place in order.tolist()], is_minute[order]
+        arrivals = stream_arrivals(bars, self._rows(bars), is_minute, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
