@@ -330,6 +330,15 @@ def test_bars_of_one_frame_are_judged_by_their_ends():
     assert (value(made, "high_count", 65), value(made, "high_at", 65)) == (2, PRE + 62)
 
 
+def test_the_price_at_the_close_is_that_of_the_last_bar_before_it_whichever_hours():
+    made = table(("AAA", "ZZ"))
+    made.apply(batch(minutes=[minute("AAA", OPEN - 60, 90.0, 1), minute("ZZ", OPEN, 50.0, 1), minute("AAA", CLOSE, 95.0, 1)]))
+    assert math.isnan(value(made, "price_at_close", CLOSE - 1))
+    assert (value(made, "price_at_close", CLOSE), value(made, "price", CLOSE + 60)) == (90.0, 95.0)
+    assert math.isnan(value(made, "close", CLOSE + 60))  # it never opened
+    assert value(made, "close", CLOSE + 60, "ZZ") == 50.0
+
+
 def test_after_the_open_changes_are_against_the_open_until_the_window_is_past_it():
     made = table()
     made.apply(batch(minutes=[minute("AAA", OPEN - 60, 90.0, 1)]))

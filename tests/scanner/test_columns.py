@@ -97,7 +97,7 @@ def test_a_range_of_nothing_has_no_position(make):
         ("10:00", {"price": 12, "open": 11}, 10),
         ("10:00", {"price": 12}, 20),  # not opened yet
         ("16:30", {"price": 12, "open": 11, "close": 10.5}, 10),
-        ("16:30", {"price": 12, "close": 10.5}, 5),  # never opened: keeps the close's
+        ("16:30", {"price": 12, "price_at_close": 10.5}, 5),  # never opened: keeps the close's
     ],
 )
 def test_the_gap_is_the_opens_once_there_is_one(make, at, live, want):

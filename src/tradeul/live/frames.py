@@ -47,11 +47,13 @@ def _totals(table: TodayTable, t: float) -> dict[str, FloatArray]:
     trades = np.where(partial, np.nan, c["trades"]) if table.tells_trades else np.full_like(price, np.nan)
     is_post, closed_for = t >= table.close_s, t - table.close_s
     post = np.where(partial | (not is_post), np.nan, 0.0)
-    official = np.where(partial & np.isnan(c["close"]), c["snap_close"], c["close"])
+    heard = np.where(c["close_end"] > table.open_s, c["close"], np.nan)  # else a price of the pre-market
+    official = np.where(partial & np.isnan(heard), c["snap_close"], heard)
     return {
         "price": price,
         "open": c["open"],
         "close": official if closed_for >= OFFICIAL_CLOSE_DELAY_SECONDS else np.full_like(price, np.nan),
+        "price_at_close": c["close"] if is_post else np.full_like(price, np.nan),
         "high": np.where(partial, np.fmax(c["high"], c["snap_high"]), c["high"]),
         "low": np.where(partial, np.fmin(c["low"], c["snap_low"]), c["low"]),
         "vwap": ratio(dollars, volume),

@@ -226,8 +226,10 @@ class TodayTable:
         self.windows.add(who, wave.end_s, wave.close, volume, dollars, trades)
         whole = c["partial"][who] == 0
         self._judge_extremes(wave, whole)
+        if not after.all():
+            self._judge_close(wave.take(~after) if after.any() else wave)
         if not before.all():
-            self._judge_open_close(wave.take(~before) if before.any() else wave)
+            self._judge_open(wave.take(~before) if before.any() else wave)
         self._judge_newest(wave, whole)
 
     def _judge_extremes(self, wave: Arrivals, whole: npt.NDArray[np.bool_]) -> None:
@@ -241,7 +243,13 @@ class TodayTable:
                 self.windows.mark(low, who[exceeded], wave.end_s[exceeded])
             c[name][who] = np.fmin(known, values) if low else np.fmax(known, values)
 
-    def _judge_open_close(self, wave: Arrivals) -> None:
+    def _judge_close(self, wave: Arrivals) -> None:
+        """Bars that begin before the close. One of the pre-market, too: who never opens has that price at the close."""
+        c, who = self.columns, wave.symbol
+        last = ~(wave.end_s < c["close_end"][who])
+        c["close"][who[last]], c["close_end"][who[last]] = wave.close[last], wave.end_s[last]
+
+    def _judge_open(self, wave: Arrivals) -> None:
         """Bars that begin at or after the open."""
         c, who = self.columns, wave.symbol
         c["lowest_since_open"][who] = np.fmin(c["lowest_since_open"][who], wave.close)
@@ -252,8 +260,6 @@ class TodayTable:
         c["open_start"][who[first]] = wave.start_s[first]
         official = ~np.isnan(wave.official_open)
         self._set_open(who[official], wave.official_open[official], OPEN_OFFICIAL)
-        last = regular & ~(wave.end_s < c["close_end"][who])
-        c["close"][who[last]], c["close_end"][who[last]] = wave.close[last], wave.end_s[last]
 
     def _set_open(self, who: IntArray, opens: FloatArray, rank: float) -> None:
         self.columns["open"][who] = opens
@@ -323,6 +329,8 @@ class TodayTable:
             c[name][row] += amount[after].sum()
         self.windows.spread(row, arrivals.end_s, arrivals.close, volume, dollars, trades)
         self._recompute_extremes(row)
+        if not after.all():
+            self._judge_close(arrivals.take(np.flatnonzero(~after)[-1:]))
         if not before.all():
             self._take_regular(row, arrivals.take(~before))
         c["first_end"][row] = np.fmin(c["first_end"][row], arrivals.end_s[0])
@@ -330,14 +338,11 @@ class TodayTable:
             c["price"][row], c["last_end"][row] = arrivals.close[-1], arrivals.end_s[-1]
 
     def _take_regular(self, row: int, minutes: Arrivals) -> None:
-        """What `_judge_open_close` does bar by bar, for minutes of one symbol, oldest first: only the ends of the line matter."""
+        """What `_judge_open` does bar by bar, for minutes of one symbol, oldest first: of opens only the first matters."""
         c = self.columns
         c["lowest_since_open"][row] = np.fmin(c["lowest_since_open"][row], minutes.close.min())
         c["highest_since_open"][row] = np.fmax(c["highest_since_open"][row], minutes.close.max())
-        self._judge_open_close(minutes.take(slice(0, 1)))
-        regular = np.flatnonzero(minutes.start_s < self.close_s)
-        if len(regular):
-            self._judge_open_close(minutes.take(regular[-1:]))
+        self._judge_open(minutes.take(slice(0, 1)))
 
     def settle(self, t: float) -> None:
         """Rows whose minutes are in are whole, once the AM bar of the minute in which the stream began has had time to come."""

@@ -234,8 +234,8 @@ def _change(value: FloatArray, base: FloatArray) -> FloatArray:
 
 def _gap(market: Market) -> FloatArray:
     """The open's; indicated before it. A ticker that never opened keeps that of the close."""
-    basis = np.where(np.isnan(market["open"]), np.where(np.isnan(market["close"]), market["price"], market["close"]), market["open"])
-    return _change(basis, market["prev_close"])
+    indicated = np.where(np.isnan(market["price_at_close"]), market["price"], market["price_at_close"])
+    return _change(np.where(np.isnan(market["open"]), indicated, market["open"]), market["prev_close"])
 
 
 def _after(market: Market, instant_name: str) -> FloatArray:
