@@ -339,6 +339,14 @@ def test_the_price_at_the_close_is_that_of_the_last_bar_before_it_whichever_hour
     assert value(made, "close", CLOSE + 60, "ZZ") == 50.0
 
 
+def test_the_regular_low_knows_regular_hours_alone_and_follows_corrections():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", OPEN - 60, 80.0, 1), minute("AAA", OPEN, 95.0, 1), minute("AAA", OPEN + 60, 85.0, 1)]))
+    assert value(made, "regular_low", OPEN + 120) == 85.0
+    made.apply(batch(minutes=[minute("AAA", OPEN + 60, 96.0, 1), minute("AAA", CLOSE, 70.0, 1)]))
+    assert value(made, "regular_low", CLOSE + 60) == 95.0
+
+
 def test_after_the_open_changes_are_against_the_open_until_the_window_is_past_it():
     made = table()
     made.apply(batch(minutes=[minute("AAA", OPEN - 60, 90.0, 1)]))

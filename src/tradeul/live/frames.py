@@ -56,6 +56,7 @@ def _totals(table: TodayTable, t: float) -> dict[str, FloatArray]:
         "price_at_close": c["close"] if is_post else np.full_like(price, np.nan),
         "high": np.where(partial, np.fmax(c["high"], c["snap_high"]), c["high"]),
         "low": np.where(partial, np.fmin(c["low"], c["snap_low"]), c["low"]),
+        "regular_low": np.where(partial, np.fmin(c["regular_low"], c["snap_regular_low"]), c["regular_low"]),
         "vwap": ratio(dollars, volume),
         "volume": volume,
         "dollar_volume": dollars,

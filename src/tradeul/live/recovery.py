@@ -64,6 +64,7 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     c["snap_end"][who] = np.fmin(minute_end, (np.fmax(say["last_ms"], say["updated_ms"]) - first_ms) / 1000)
     c["snap_high"][who] = np.fmax(say["day_high"], say["minute_high"])
     c["snap_low"][who] = np.fmin(say["day_low"], say["minute_low"])
+    c["snap_regular_low"][who] = say["day_low"]
     c["snap_close"][who] = say["day_close"]
     c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
     opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)

@@ -43,9 +43,9 @@ OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 # Kept per symbol, and what it begins as. Times are seconds since 04:00.
 ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars", "post_trades", "side", "open_rank", "partial", "filled")
 UNKNOWN = (
-    *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end"),
+    *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end", "regular_low"),
     *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close", "accumulated"),
-    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_close"),
+    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_regular_low", "snap_close"),
 )
 COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "snapshots_refused")
 
@@ -192,8 +192,10 @@ class TodayTable:
         rows = self.minutes.find_or_add(wave.start_s // 60, wave.symbol)
         high, low, c, who = self.minutes.high[rows], self.minutes.low[rows], self.columns, wave.symbol
         before = wave.start_s < self.open_s
+        during = ~before & (wave.start_s < self.close_s)
         lost = (high > wave.high) & ((high >= c["high"][who]) | (before & (high >= c["pm_high"][who])))
         lost |= (low < wave.low) & ((low <= c["low"][who]) | (before & (low <= c["pm_low"][who])))
+        lost |= (low < wave.low) & during & (low <= c["regular_low"][who])
         self._count(wave, *self._close_minutes(rows, wave))
         for symbol in who[lost]:
             self._recompute_extremes(int(symbol))
@@ -255,6 +257,7 @@ class TodayTable:
         c["lowest_since_open"][who] = np.fmin(c["lowest_since_open"][who], wave.close)
         c["highest_since_open"][who] = np.fmax(c["highest_since_open"][who], wave.close)
         regular = wave.start_s < self.close_s
+        c["regular_low"][who[regular]] = np.fmin(c["regular_low"][who[regular]], wave.low[regular])
         first = regular & (c["open_rank"][who] <= OPEN_OF_BAR) & ~(wave.start_s > c["open_start"][who])
         self._set_open(who[first], wave.open[first], OPEN_OF_BAR)
         c["open_start"][who[first]] = wave.start_s[first]
@@ -283,6 +286,7 @@ class TodayTable:
         c = self.columns
         c["high"][symbol], c["low"][symbol] = self.minutes.extremes(symbol)
         c["pm_high"][symbol], c["pm_low"][symbol] = self.minutes.extremes(symbol, 0, self.open_s // 60)
+        c["regular_low"][symbol] = self.minutes.extremes(symbol, self.open_s // 60, self.close_s // 60)[1]
 
     # --- a start inside the session ----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import polars as pl
 from tradeul.analytics import rvol
 from tradeul.analytics.baselines import COLUMNS as BASELINE_COLUMNS
 from tradeul.analytics.baselines import Baselines
+from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.scanner.sql import Kind
@@ -238,6 +239,13 @@ def _gap(market: Market) -> FloatArray:
     return _change(np.where(np.isnan(market["open"]), indicated, market["open"]), market["prev_close"])
 
 
+def _restricted(market: Market) -> FloatArray:
+    """`ssr`: by this session's regular hours so far, or still by the last one's; where neither says so both must be known."""
+    today = np.where(np.isnan(market["regular_low"]), 0.0, fell_ten_percent(market["regular_low"], market["prev_close"]))
+    before = market["restricted_before"]
+    return np.where((today == 1) | (before == 1), 1.0, today + before)
+
+
 def _after(market: Market, instant_name: str) -> FloatArray:
     """Seconds since an instant of the session; unknown before it."""
     seconds = (market.frame.as_of - getattr(market.hours, instant_name)).total_seconds()
@@ -259,6 +267,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "baseline": lambda m: rvol.quality(m["expected_volume"], m["sessions"]),
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
+    "ssr": _restricted,
     "from_open_pct": lambda m: _change(m["price"], m["open"]),
     "post_change_pct": lambda m: _after_close(m, _change(m["price"], m["close"])),
     "post_volume": lambda m: _after_close(m, m.frame.columns.get("post_volume", m.constant(None))),
