@@ -44,8 +44,9 @@ OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars", "post_trades", "side", "open_rank", "partial", "filled")
 UNKNOWN = (
     *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end", "regular_low"),
-    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close", "accumulated"),
-    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_regular_low", "snap_close"),
+    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close"),
+    *("accumulated", "session_vwap"),
+    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_regular_low", "snap_close"),
 )
 COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "snapshots_refused")
 
@@ -275,7 +276,9 @@ class TodayTable:
         if not newest.all():
             wave, whole, who = wave.take(newest), whole[newest], who[newest]
         c["price"][who], c["last_end"][who] = wave.close, wave.end_s
-        c["accumulated"][who] = np.fmax(c["accumulated"][who], wave.accumulated)
+        more = wave.accumulated >= np.where(np.isnan(c["accumulated"][who]), 0.0, c["accumulated"][who])
+        c["accumulated"][who[more]] = wave.accumulated[more]
+        c["session_vwap"][who[more]] = np.where(np.isnan(wave.session_vwap), wave.close, wave.session_vwap)[more]
         side = np.where(whole, vwap_side(wave.close, ratio(c["dollars"][who], c["volume"][who]), c["atr"][who]), 0.0)
         crossed = side * c["side"][who] < 0
         c["cross_at"][who[crossed]] = wave.end_s[crossed]
