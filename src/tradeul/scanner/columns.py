@@ -156,8 +156,8 @@ class Market:
             return np.where(np.abs(column) <= LARGEST, column, np.nan)
 
     def is_delivered(self, name: str) -> bool:
-        """Whether the source gives this input at all: a recorded market, for one, knows no trades."""
-        return not np.isnan(self[name]).all()
+        """Whether the source gives this input at all (a recorded market knows no trades); while all rows are partial nobody can tell."""
+        return not np.isnan(self[name]).all() or bool((self["partial"] == 1).all())
 
     def since(self, name: str) -> FloatArray:
         return self._t - self[name]
