@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tradeul.analytics.extremes import gap_state, vwap_side
+from tradeul.analytics.extremes import fell_ten_percent, gap_state, vwap_side
 
 NAN = np.nan
 
@@ -30,3 +30,8 @@ def test_a_side_of_vwap_counts_beyond_its_margin(price, atr, side):
 def test_a_gap_is_filled_for_good_holding_or_fading(price, opens, prev, lowest, highest, state):
     got = gap_state(*(np.array([float(x)]) for x in (price, opens, prev, lowest, highest)))
     assert got == pytest.approx([state], nan_ok=True)
+
+
+def test_a_fall_of_ten_percent_counts_from_the_cent():
+    lows, closes = np.array([9.0, 9.01, NAN, 9.0]), np.array([10.0, 10.0, 10.0, NAN])
+    np.testing.assert_array_equal(fell_ten_percent(lows, closes), [1, 0, NAN, NAN])

@@ -144,13 +144,31 @@ def value(table, column, t, symbol="AAA"):
 
 def test_while_partial_the_snapshot_speaks_and_the_rest_is_null():
     t = OPEN - 80
-    told = {"minute_start_ms": (PRE + t - 100) * 1000, "minute_close": 12.0, "minute_high": 12.5, "minute_low": 11.0, "minute_volume": 9.0}
-    table, missing = started_at(t, TickerSnapshot("AAA", accumulated_volume=1000.0, minute_vwap=11.5, last_price=12.1, **told, **now(t)))
+    told = {"minute_start_ms": (PRE + t - 100) * 1000, "minute_close": 12.0, "minute_volume": 9.0, "last_price": 12.1}
+    table, missing = started_at(t, TickerSnapshot("AAA", accumulated_volume=1000.0, minute_vwap=11.5, **told, **now(t)))
     assert missing == ["AAA"]
-    got = {name: value(table, name, t + 5) for name in ("partial", "price", "volume", "dollar_volume", "vwap", "high", "low")}
-    assert got == {"partial": 1, "price": 12.0, "volume": 1000, "dollar_volume": 11_500, "vwap": 11.5, "high": 12.5, "low": 11.0}
-    unknown = {"trades", "pm_high", "pm_volume", "high_count", "high_at", "vol_1m", "chg_5m", "vwap_cross_at", "open"}
+    got = {name: value(table, name, t + 5) for name in ("partial", "price", "volume", "dollar_volume", "vwap")}
+    assert got == {"partial": 1, "price": 12.0, "volume": 1000, "dollar_volume": 11_500, "vwap": 11.5}
+    unknown = {"high", "low", "gap_state"}
+    unknown |= {"trades", "pm_high", "pm_volume", "high_count", "high_at", "vol_1m", "chg_5m", "vwap_cross_at", "open"}
     assert all(math.isnan(value(table, name, t + 5)) for name in unknown)
+
+
+def test_while_partial_the_regular_low_is_the_snapshots_or_a_lower_one_heard():
+    t = OPEN + 3600
+    table, _ = started_at(t, TickerSnapshot("AAA", accumulated_volume=1000.0, day_low=9.0, **now(t)))
+    assert value(table, "regular_low", t + 5) == 9.0
+    ms = (PRE + t) * 1000
+    table.apply(StreamBatch(0, [StreamBar("AAA", ms, ms + 1000, 8.5, 8.5, 8.5, 8.5, 50.0)]))
+    assert value(table, "regular_low", t + 5) == 8.5
+
+
+def test_while_partial_the_streams_count_follows_the_snapshots():
+    t = OPEN - 80
+    table, _ = started_at(t, TickerSnapshot("AAA", accumulated_volume=1000.0, minute_vwap=11.5, minute_close=12.0, **now(t)))
+    ms = (PRE + t) * 1000
+    table.apply(StreamBatch(0, [StreamBar("AAA", ms, ms + 1000, 12, 12, 12, 12, 50.0, 12.0, 10.0, 1050.0, session_vwap=11.6)]))
+    assert (value(table, "volume", t + 5), value(table, "dollar_volume", t + 5)) == (1050, pytest.approx(1050 * 11.6))
 
 
 def test_a_row_is_whole_once_its_minutes_are_in_and_the_running_minute_is_closed():

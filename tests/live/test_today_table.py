@@ -1,15 +1,11 @@
-"""The table against a slow reference written from CONTRACT.md and FORMATS.md: one symbol at a time, everything from scratch."""
+"""The rules of the table one by one; every column of whole days: `tests/reference/`."""
 
 import math
-import random
-from collections import defaultdict
 from datetime import UTC, date, datetime
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tradeul.live.frames import market_frame
 from tradeul.live.today_table import TodayTable
@@ -55,218 +51,6 @@ def table(symbols=("AAA",), capacity=8):
 def value(made, column, t, symbol="AAA"):
     frame = market_frame(made, at(t))
     return float(frame.columns[column][frame.symbols.index(symbol)])
-
-
-class Reference:
-    """One symbol, in the order of arrival."""
-
-    def __init__(self, atr, prev_close):
-        self.atr, self.prev = atr, prev_close
-        self.seconds, self.minutes, self.second_highs = {}, {}, defaultdict(list)
-        self.prices = []  # (end, arrival, close, start)
-        self.high_at = self.low_at = self.cross_at = math.nan
-        self.marks = {"high": set(), "low": set()}
-        self.side = 0
-        self.official = math.nan
-
-    def effective(self):
-        """(start, shares, dollars, trades, high, low) of what counts."""
-        for start, b in self.minutes.items():
-            yield start, b.volume, money(b), count(b), b.high, b.low
-        for start, b in self.seconds.items():
-            if start // 60 * 60 not in self.minutes:
-                highs = self.second_highs[start]
-                yield start, b.volume, money(b), count(b), max(h for h, _ in highs), min(low for _, low in highs)
-
-    def extreme(self, which, only=lambda start: True):
-        values = [row[4 if which == "high" else 5] for row in self.effective() if only(row[0])]
-        return (max if which == "high" else min)(values) if values else math.nan
-
-    def take(self, b, is_minute):
-        start, end = b.start_ms // 1000 - PRE, b.end_ms // 1000 - PRE
-        if not is_minute and start // 60 * 60 in self.minutes:
-            return
-        high, low = self.extreme("high"), self.extreme("low")
-        newest = max((p[0] for p in self.prices), default=-1)
-        if is_minute:
-            self.minutes[start] = b
-        else:
-            self.seconds[start] = b
-            self.second_highs[start].append((b.high, b.low))
-        self.prices.append((end, len(self.prices), b.close, start))
-        if b.official_open and start >= OPEN:
-            self.official = b.official_open
-        if b.high > high:
-            self.high_at = end
-            self.marks["high"].add(math.ceil(end / 5))
-        if b.low < low:
-            self.low_at = end
-            self.marks["low"].add(math.ceil(end / 5))
-        if end >= newest:
-            volume = sum(row[1] for row in self.effective())
-            if volume > 0:
-                distance = b.close - sum(row[2] for row in self.effective()) / volume
-                margin = 0.005 * b.close if math.isnan(self.atr) else 0.1 * self.atr
-                side = 1 if distance > margin else -1 if distance < -margin else 0
-                if side * self.side < 0:
-                    self.cross_at = end
-                self.side = side or self.side
-
-    def columns(self, t):
-        rows = list(self.effective())
-        floor = t // 5 * 5
-        prices = sorted(self.prices)
-        price = prices[-1][2] if prices else math.nan
-        volume, dollars = sum(r[1] for r in rows), sum(r[2] for r in rows)
-        regular = [p for p in prices if OPEN <= p[3] < CLOSE]
-        open_ = self.official
-        if math.isnan(open_) and regular:
-            first = min(p[3] for p in regular)
-            # The minute's bar has the last word on its start; it comes after its seconds.
-            opens = [b for b, k in ((self.minutes.get(first), 1), (self.seconds.get(first), 0)) if b]
-            open_ = opens[0].open
-        post, pre = [r for r in rows if r[0] >= CLOSE], [r for r in rows if r[0] < OPEN]
-        expect = {
-            "price": price,
-            "volume": volume,
-            "dollar_volume": dollars,
-            "vwap": dollars / volume if volume else math.nan,
-            "trades": sum(r[3] for r in rows),
-            "open": open_,
-            "close": regular[-1][2] if regular and t >= CLOSE + 60 else math.nan,
-            "high": self.extreme("high"),
-            "low": self.extreme("low"),
-            "pm_high": self.extreme("high", lambda start: start < OPEN),
-            "pm_low": self.extreme("low", lambda start: start < OPEN),
-            "pm_volume": sum(r[1] for r in pre),
-            "post_volume": sum(r[1] for r in post) if t >= CLOSE else math.nan,
-            "post_dollar_volume": sum(r[2] for r in post) if t >= CLOSE else math.nan,
-            "post_trades": sum(r[3] for r in post) if t >= CLOSE else math.nan,
-            "high_at": self.high_at + PRE,
-            "low_at": self.low_at + PRE,
-            "vwap_cross_at": self.cross_at + PRE,
-            "updated_at": prices[-1][0] + PRE if prices else math.nan,
-            "first_seen_at": prices[0][0] + PRE if prices else math.nan,
-            "high_count": len([m for m in self.marks["high"] if m > (floor - 1800) / 5]),
-            "low_count": len([m for m in self.marks["low"] if m > (floor - 1800) / 5]),
-            "gap_state": self.gap(price, open_, prices),
-        }
-        for name, length in WINDOWS.items():
-            before = [p[2] for p in prices if p[0] <= floor - length]
-            reference = open_ if OPEN <= floor <= OPEN + length else (before[-1] if before else math.nan)
-            expect[f"chg_{name}"] = 100 * (price - reference) / reference
-            expect[f"vol_{name}"] = max(self.window(floor - length, 0), 0)
-        traded = expect["vol_5m"] > 0
-        expect["dvol_5m"] = max(self.window(floor - 300, 1), 0) if traded else 0
-        expect["trades_5m"] = max(self.window(floor - 300, 2), 0) if traded else 0
-        return expect
-
-    def window(self, after, what):
-        """Seconds count where they end; what their minute's bar says beyond them, at the minute's end."""
-        total = 0
-        for start, b in self.seconds.items():
-            total += (b.volume, money(b), count(b))[what] if start + 1 > after else 0
-        for start, b in self.minutes.items():
-            if start + 60 > after:
-                inside = [s for k, s in self.seconds.items() if k // 60 * 60 == start]
-                total += (b.volume, money(b), count(b))[what] - sum((s.volume, money(s), count(s))[what] for s in inside)
-        return total
-
-    def gap(self, price, open_, prices):
-        if math.isnan(open_) or math.isnan(self.prev):
-            return math.nan
-        since = [p[2] for p in self.prices if p[3] >= OPEN]
-        up = open_ > self.prev
-        if open_ == self.prev or any(p <= self.prev if up else p >= self.prev for p in since):
-            return 0
-        return 1 if (price >= open_ if up else price <= open_) else 2
-
-
-def money(b):
-    return (b.close if b.vwap is None else b.vwap) * b.volume
-
-
-def count(b):
-    return round(b.volume / b.average_size_shares) if b.average_size_shares else 0
-
-
-def random_day(rng, symbols, begin, length):
-    """Batches of A and AM bars with every nuisance, and the times to look."""
-    price = {s: rng.uniform(95, 105) for s in symbols}
-    shift = {s: rng.choice(["seconds", "minutes", "both", "both"]) for s in symbols}
-    sent, late = [], defaultdict(list)
-    for now in range(begin, begin + length):
-        a, am = [], []
-        for s in symbols:
-            if now % 60 == 2 and now - 62 >= 0 and shift[s] != "seconds" and rng.random() < 0.9:
-                am.append(random_bar(rng, s, now - 62, 60, price[s]))
-            if shift[s] != "minutes" and rng.random() < 0.15:
-                price[s] *= math.exp(rng.gauss(0, 0.004))
-                one = random_bar(rng, s, now - 3, 1, price[s]) if now >= 3 else None
-                if one:
-                    a.append(one)
-        for b in a:
-            if rng.random() < 0.1:
-                late[now + rng.randrange(1, 100)].append((b, False))
-        for b in am:
-            if rng.random() < 0.2:
-                late[now + rng.randrange(1, 2000)].append((random_bar(rng, b.symbol, b.start_ms // 1000 - PRE, 60, b.close), True))
-        a += [b for b, is_minute in late[now] if not is_minute]
-        am += [b for b, is_minute in late[now] if is_minute]
-        rng.shuffle(a)
-        if a or am:
-            sent.append((now, a, am))
-    return sent
-
-
-def random_bar(rng, symbol, start, seconds, close):
-    close = round(close, 2)
-    open_ = round(close * math.exp(rng.gauss(0, 0.002)), 2)
-    high, low = max(open_, close) + rng.choice([0, 0, 0.01, 0.3]), min(open_, close) - rng.choice([0, 0, 0.01, 0.3])
-    volume = rng.choice([0, 1, 100, 350, 12_345])
-    more = {"vwap": None if rng.random() < 0.2 else round((high + low) / 2, 4), "size": rng.choice([1, 33, 100])}
-    official = 100.5 if rng.random() < 0.02 else None
-    return bar(symbol, start, seconds, close, volume, opens=open_, high=high, low=low, official=official, **more)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([3, OPEN - 400, OPEN - 1500, CLOSE - 700, 57_600 - 900]), st.integers(1, 40))
-def test_every_column_is_what_the_reference_says(seed, begin, batching):
-    rng = random.Random(seed)
-    symbols = ["AAA", "B.C", "ZZ"]
-    made, references = table(symbols[:2]), {s: Reference(ATR[s], PREV[s]) for s in symbols}
-    made.set_levels(["ZZ"], np.array([ATR["ZZ"]]), np.array([PREV["ZZ"]]))
-    waiting = []
-    for now, seconds, minutes in random_day(rng, symbols, begin, 900 if batching % 2 else 2400):
-        waiting.append(batch(seconds, minutes))
-        for b in seconds:
-            if 0 <= b.start_ms // 1000 - PRE < 57_600:
-                references[b.symbol].take(b, is_minute=False)
-        for b in minutes:
-            if 0 <= b.start_ms // 1000 - PRE < 57_600:
-                references[b.symbol].take(b, is_minute=True)
-        if len(waiting) < batching:
-            continue
-        made.apply(*waiting)
-        waiting = []
-        if rng.random() < 0.03:
-            check(made, references, now)
-    made.apply(*waiting)
-    check(made, references, begin + 2405)
-
-
-def check(made, references, t):
-    frame = market_frame(made, at(t))
-    assert list(frame.symbols) == sorted(references)
-    for place, symbol in enumerate(frame.symbols):
-        expect = references[symbol].columns(t)
-        if not made.tells_trades:
-            expect |= dict.fromkeys(("trades", "trades_5m", "post_trades"), math.nan)
-        got = {name: float(frame.columns[name][place]) for name in expect}
-        for name, wanted in expect.items():
-            slack = 1e-9 * max(abs(expect["dollar_volume"]), 1) if name == "dvol_5m" else 1e-9
-            assert got[name] == pytest.approx(wanted, rel=1e-9, abs=slack, nan_ok=True), (symbol, name, t)
-    assert not any(np.isinf(column).any() for column in frame.columns.values())
 
 
 def test_live_works_from_minutes_alone():
@@ -322,6 +106,31 @@ def test_the_first_print_exceeds_nothing_and_a_row_counts_once():
     made.apply(batch([second("AAA", 5, 101.0, 1), second("AAA", 7, 102.0, 1), second("AAA", 12, 103.0, 1)]))
     assert (value(made, "high_at", 15), value(made, "high_count", 15)) == (PRE + 13, 2)
     assert [value(made, "high_count", t) for t in (1809, 1810, 1815)] == [2, 1, 0]
+
+
+def test_bars_of_one_frame_are_judged_by_their_ends():
+    made = table()
+    made.apply(batch([second("AAA", 58, 100.0, 1)]))
+    # The minute's bar knows of a higher print than its seconds; the next minute's second came with it.
+    made.apply(batch([second("AAA", 61, 102.0, 1), second("AAA", 60, 101.5, 1)], [minute("AAA", 0, 100.0, 9, high=101.0)]))
+    assert (value(made, "high_count", 65), value(made, "high_at", 65)) == (2, PRE + 62)
+
+
+def test_the_price_at_the_close_is_that_of_the_last_bar_before_it_whichever_hours():
+    made = table(("AAA", "ZZ"))
+    made.apply(batch(minutes=[minute("AAA", OPEN - 60, 90.0, 1), minute("ZZ", OPEN, 50.0, 1), minute("AAA", CLOSE, 95.0, 1)]))
+    assert math.isnan(value(made, "price_at_close", CLOSE - 1))
+    assert (value(made, "price_at_close", CLOSE), value(made, "price", CLOSE + 60)) == (90.0, 95.0)
+    assert math.isnan(value(made, "close", CLOSE + 60))  # it never opened
+    assert value(made, "close", CLOSE + 60, "ZZ") == 50.0
+
+
+def test_the_regular_low_knows_regular_hours_alone_and_follows_corrections():
+    made = table()
+    made.apply(batch(minutes=[minute("AAA", OPEN - 60, 80.0, 1), minute("AAA", OPEN, 95.0, 1), minute("AAA", OPEN + 60, 85.0, 1)]))
+    assert value(made, "regular_low", OPEN + 120) == 85.0
+    made.apply(batch(minutes=[minute("AAA", OPEN + 60, 96.0, 1), minute("AAA", CLOSE, 70.0, 1)]))
+    assert value(made, "regular_low", CLOSE + 60) == 95.0
 
 
 def test_after_the_open_changes_are_against_the_open_until_the_window_is_past_it():

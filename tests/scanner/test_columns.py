@@ -97,7 +97,7 @@ def test_a_range_of_nothing_has_no_position(make):
         ("10:00", {"price": 12, "open": 11}, 10),
         ("10:00", {"price": 12}, 20),  # not opened yet
         ("16:30", {"price": 12, "open": 11, "close": 10.5}, 10),
-        ("16:30", {"price": 12, "close": 10.5}, 5),  # never opened: keeps the close's
+        ("16:30", {"price": 12, "price_at_close": 10.5}, 5),  # never opened: keeps the close's
     ],
 )
 def test_the_gap_is_the_opens_once_there_is_one(make, at, live, want):
@@ -148,6 +148,24 @@ def test_a_small_split_cannot_be_told_from_a_move(make):
 def test_lives_gap_state_becomes_a_word(make, code, want):
     assert row(make, "10:00", {"gap_state": code})["gap_state"] == want
     assert make.market(make.frame("10:00", A={"gap_state": code})).texts("gap_state", [0]) == [want]
+
+
+@pytest.mark.parametrize(
+    ("low", "prev_close", "before", "restricted"),
+    [
+        (9.0, 10.0, 0.0, True),  # ten percent exactly
+        (9.01, 10.0, 0.0, False),
+        (None, 10.0, 0.0, False),  # not opened yet
+        (9.5, 10.0, 1.0, True),  # still by the session before
+        (None, None, 1.0, True),
+        (9.0, 10.0, None, True),
+        (9.5, 10.0, None, None),
+        (9.5, None, 0.0, None),
+    ],
+)
+def test_short_sales_are_restricted_by_this_session_or_the_last(make, low, prev_close, before, restricted):
+    live = {"price": 9.5} | ({} if low is None else {"regular_low": low})
+    assert row(make, "10:00", live, {"prev_close": prev_close, "restricted_before": before})["ssr"] is restricted
 
 
 def test_flags_are_three_valued(make):

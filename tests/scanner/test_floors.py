@@ -71,6 +71,12 @@ def test_a_floor_whose_input_the_source_never_delivers_is_not_applied(make):
     assert floor_mask(make.market(made), FLOORS).tolist() == [True, False]
 
 
+def test_while_every_row_is_recovered_an_unknown_input_is_not_taken_for_one_never_delivered(make):
+    fresh = {"updated_at": make.eastern("16:30").timestamp(), "partial": 1}
+    made = make.frame("16:30", A=GOOD | fresh | {"post_dollar_volume": math.nan}, B=GOOD | fresh | {"post_dollar_volume": math.nan})
+    assert not floor_mask(make.market(made), FLOORS).any()
+
+
 @pytest.mark.parametrize(
     ("price", "prev_close", "want"),
     [(1, None, True), (0.99, None, False), (0.5, 1, True), (0.5, 0.99, False), (math.nan, 5, False), (2, 0.5, True)],

@@ -25,6 +25,7 @@ COLUMNS = {
     "corp_action": pl.String,  # "1:8 split" when one is effective this session
     "prev_close": pl.Float64,  # the session before's official close
     "prev_close_raw": pl.Float64,  # the same, unadjusted
+    "restricted_before": pl.Float64,  # 1: a regular-hours price of the session before was 10 % below its previous close; else 0
     "sessions": pl.Int32,  # of the slot averages, counted from the ticker's first in the window
     "atr": pl.Float64,
     "avg_volume_20d": pl.Float64,

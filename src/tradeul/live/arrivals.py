@@ -33,7 +33,8 @@ class Arrivals(msgspec.Struct, frozen=True):
     volume: FloatArray
     dollars: FloatArray  # (vwap, else close) x volume
     trades: FloatArray  # 0 where not told
-    accumulated: FloatArray
+    accumulated: FloatArray  # shares since 04:00, by the vendor's count
+    session_vwap: FloatArray
     official_open: FloatArray
     tells_trades: bool
     other_session: int = 0  # refused
@@ -63,18 +64,19 @@ class Arrivals(msgspec.Struct, frozen=True):
             yield self.take(by_turn[ends[wave] : ends[wave + 1]])
 
 
-COLUMNS = Arrivals.__struct_fields__[:13]
+COLUMNS = Arrivals.__struct_fields__[:14]
 
 
 def stream_arrivals(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: BoolArray, hours: SessionHours) -> Arrivals:
     """``symbols[i]`` is the table's index of ``bars[i]``."""
     _, start_ms, end_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
     # None becomes NaN in a float array.
-    open_, high, low, close, volume, vwap, average_size, accumulated, official = (np.array(column, np.float64) for column in rest)
+    told = [np.array(column, np.float64) for column in rest]
+    volume, vwap, average_size, accumulated, official, session_vwap = told[4:]
     trades = np.rint(np.divide(volume, average_size, out=np.full(len(volume), np.nan), where=average_size > 0))
     index = np.array(symbols, np.int64)
     which = (index, is_minute, np.array(start_ms, np.int64), np.array(end_ms, np.int64))
-    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, accumulated, official))
+    return _checked(hours, which, told[:5], (vwap, trades, accumulated, official, session_vwap))
 
 
 def rest_arrivals(bars: Sequence[IntradayBar], symbol: int, hours: SessionHours) -> Arrivals:
@@ -85,18 +87,18 @@ def rest_arrivals(bars: Sequence[IntradayBar], symbol: int, hours: SessionHours)
     unknown = np.full(len(bars), np.nan)
     starts = np.array(start_ms, np.int64)
     which = (np.full(len(bars), symbol, np.int64), np.ones(len(bars), np.bool_), starts, starts + 60_000)
-    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, unknown, unknown))
+    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, unknown, unknown, unknown))
 
 
 def _checked(
     hours: SessionHours,
     which: tuple[IntArray, BoolArray, IntArray, IntArray],
-    told: tuple[FloatArray, ...],
+    told: Sequence[FloatArray],
     may_miss: tuple[FloatArray, ...],
 ) -> Arrivals:
     symbol, is_minute, start_ms, end_ms = which
     open_, high, low, close, volume = told
-    vwap, trades, accumulated, official = may_miss
+    vwap, trades, accumulated, official, session_vwap = may_miss
     opens_ms = int(hours.pre_open_at.timestamp() * 1000)
     start, end = start_ms - opens_ms, end_ms - opens_ms
     length_ms = int((hours.post_close_at - hours.pre_open_at).total_seconds()) * 1000
@@ -120,6 +122,7 @@ def _checked(
         dollars=dollars,
         trades=np.where(counted, trades, 0.0),
         accumulated=accumulated,
+        session_vwap=session_vwap,
         official_open=np.where(official > 0, official, np.nan),
         tells_trades=bool(counted.any()),
     )

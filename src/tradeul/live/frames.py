@@ -31,7 +31,8 @@ def market_frame(table: TodayTable, as_of: datetime) -> MarketFrame:
     values |= _windows(table, row, last, values["price"], values["open"])
     values |= _counts(table, row)
     values["halted"], values["partial"] = c["halted"], c["partial"]
-    values["gap_state"] = gap_state(values["price"], values["open"], c["prev_close"], c["lowest_since_open"], c["highest_since_open"])
+    state = gap_state(values["price"], values["open"], c["prev_close"], c["lowest_since_open"], c["highest_since_open"])
+    values["gap_state"] = np.where(c["partial"] > 0, np.nan, state)
     symbols, order = table.in_order()
     return MarketFrame(table.session, as_of, symbols, {name: column[order] for name, column in values.items()})
 
@@ -41,19 +42,24 @@ def _totals(table: TodayTable, t: float) -> dict[str, FloatArray]:
     partial = c["partial"] > 0
     unbarred = np.isnan(c["price"])
     price = np.where(unbarred, c["snap_price"], c["price"])
-    volume = np.where(partial, np.fmax(c["snap_volume"], c["accumulated"]), c["volume"])
-    snap_vwap = np.where(np.isnan(c["snap_vwap"]), price, c["snap_vwap"])
-    dollars = np.where(partial, volume * snap_vwap, c["dollars"])
+    by_stream = c["accumulated"] >= np.nan_to_num(c["snap_volume"])  # its last word is the newer one
+    volume = np.where(partial, np.where(by_stream, c["accumulated"], c["snap_volume"]), c["volume"])
+    told_vwap = np.where(by_stream, c["session_vwap"], np.where(np.isnan(c["snap_vwap"]), price, c["snap_vwap"]))
+    dollars = np.where(partial, volume * told_vwap, c["dollars"])
     trades = np.where(partial, np.nan, c["trades"]) if table.tells_trades else np.full_like(price, np.nan)
     is_post, closed_for = t >= table.close_s, t - table.close_s
     post = np.where(partial | (not is_post), np.nan, 0.0)
-    official = np.where(partial & np.isnan(c["close"]), c["snap_close"], c["close"])
+    heard = np.where(c["close_end"] > table.open_s, c["close"], np.nan)  # else a price of the pre-market
+    official = np.where(partial & np.isnan(heard), c["snap_close"], heard)
     return {
         "price": price,
         "open": c["open"],
         "close": official if closed_for >= OFFICIAL_CLOSE_DELAY_SECONDS else np.full_like(price, np.nan),
-        "high": np.where(partial, np.fmax(c["high"], c["snap_high"]), c["high"]),
-        "low": np.where(partial, np.fmin(c["low"], c["snap_low"]), c["low"]),
+        "price_at_close": c["close"] if is_post else np.full_like(price, np.nan),
+        # The vendor's day knows regular hours only, its minute the last one: neither is the extreme since 04:00.
+        "high": np.where(partial, np.nan, c["high"]),
+        "low": np.where(partial, np.nan, c["low"]),
+        "regular_low": np.where(partial, np.fmin(c["regular_low"], c["snap_regular_low"]), c["regular_low"]),
         "vwap": ratio(dollars, volume),
         "volume": volume,
         "dollar_volume": dollars,

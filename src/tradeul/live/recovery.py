@@ -22,8 +22,8 @@ CANDIDATE_DOLLARS = 50_000.0  # the lowest dollar floor of any list: who is belo
 SAME_SHARES = 0.5
 UNTIL_CLEARED_MS = 23.5 * 3600 * 1000  # the vendor clears the snapshot at 03:30
 NUMBERS = (
-    *("accumulated_volume", "minute_start_ms", "minute_high", "minute_low", "minute_close", "minute_volume", "minute_vwap"),
-    *("day_open", "day_high", "day_low", "day_close", "day_vwap", "last_price", "last_ms", "updated_ms", "previous_close"),
+    *("accumulated_volume", "minute_start_ms", "minute_close", "minute_volume", "minute_vwap"),
+    *("day_open", "day_low", "day_close", "day_vwap", "last_price", "last_ms", "updated_ms", "previous_close"),
 )
 
 
@@ -62,8 +62,7 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     c["snap_vwap"][who] = np.where(say["day_vwap"] > 0, say["day_vwap"], say["minute_vwap"])
     c["snap_price"][who] = np.where(np.isnan(say["minute_close"]), say["last_price"], say["minute_close"])
     c["snap_end"][who] = np.fmin(minute_end, (np.fmax(say["last_ms"], say["updated_ms"]) - first_ms) / 1000)
-    c["snap_high"][who] = np.fmax(say["day_high"], say["minute_high"])
-    c["snap_low"][who] = np.fmin(say["day_low"], say["minute_low"])
+    c["snap_regular_low"][who] = say["day_low"]
     c["snap_close"][who] = say["day_close"]
     c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
     opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)

@@ -3,8 +3,8 @@
     StreamBatch -> arrivals.py (checked columns, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
     REST minutes ----------------------------------------^
 
-Bars are taken in the order of arrival; the result does not depend on how they
-are batched. A bars build the running minute; an AM replaces the sum of its
+Bars are taken in the order of arrival, those of one frame in the order of their
+ends; the result does not depend on how frames are batched. A bars build the running minute; an AM replaces the sum of its
 minute's A bars, and an earlier AM of the same start; the difference, if any,
 counts at the minute's end. An A of a closed minute is ignored.
 
@@ -43,9 +43,10 @@ OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 # Kept per symbol, and what it begins as. Times are seconds since 04:00.
 ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars", "post_trades", "side", "open_rank", "partial", "filled")
 UNKNOWN = (
-    *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end"),
-    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close", "accumulated"),
-    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_close"),
+    *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end", "regular_low"),
+    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close"),
+    *("accumulated", "session_vwap"),
+    *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_regular_low", "snap_close"),
 )
 COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "snapshots_refused")
 
@@ -127,17 +128,23 @@ class TodayTable:
     # --- bars --------------------------------------------------------------------------------------------------------
 
     def apply(self, *batches: StreamBatch) -> None:
-        """Take batches, in order; within one, seconds before minutes."""
+        """Take batches, in order; within one, bars by their end, a minute's seconds before its AM."""
         bars: list[StreamBar] = []
         kinds: list[npt.NDArray[np.bool_]] = []
-        for batch in batches:
+        frames: list[IntArray] = []
+        for frame, batch in enumerate(batches):
             bars += batch.seconds
             bars += batch.minutes
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
+            frames.append(np.full(len(batch.seconds) + len(batch.minutes), frame))
             self._halts(batch)
         if not bars:
             return
-        arrivals = stream_arrivals(bars, self._rows(bars), np.concatenate(kinds), self.hours)
+        is_minute = np.concatenate(kinds)
+        ends = np.fromiter((bar.end_ms for bar in bars), np.int64, len(bars))
+        order = np.lexsort((ends, np.concatenate(frames)))
+        bars, is_minute = [bars[place] for place in order.tolist()], is_minute[order]
+        arrivals = stream_arrivals(bars, self._rows(bars), is_minute, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
@@ -186,8 +193,10 @@ class TodayTable:
         rows = self.minutes.find_or_add(wave.start_s // 60, wave.symbol)
         high, low, c, who = self.minutes.high[rows], self.minutes.low[rows], self.columns, wave.symbol
         before = wave.start_s < self.open_s
+        during = ~before & (wave.start_s < self.close_s)
         lost = (high > wave.high) & ((high >= c["high"][who]) | (before & (high >= c["pm_high"][who])))
         lost |= (low < wave.low) & ((low <= c["low"][who]) | (before & (low <= c["pm_low"][who])))
+        lost |= (low < wave.low) & during & (low <= c["regular_low"][who])
         self._count(wave, *self._close_minutes(rows, wave))
         for symbol in who[lost]:
             self._recompute_extremes(int(symbol))
@@ -220,8 +229,10 @@ class TodayTable:
         self.windows.add(who, wave.end_s, wave.close, volume, dollars, trades)
         whole = c["partial"][who] == 0
         self._judge_extremes(wave, whole)
+        if not after.all():
+            self._judge_close(wave.take(~after) if after.any() else wave)
         if not before.all():
-            self._judge_open_close(wave.take(~before) if before.any() else wave)
+            self._judge_open(wave.take(~before) if before.any() else wave)
         self._judge_newest(wave, whole)
 
     def _judge_extremes(self, wave: Arrivals, whole: npt.NDArray[np.bool_]) -> None:
@@ -235,19 +246,24 @@ class TodayTable:
                 self.windows.mark(low, who[exceeded], wave.end_s[exceeded])
             c[name][who] = np.fmin(known, values) if low else np.fmax(known, values)
 
-    def _judge_open_close(self, wave: Arrivals) -> None:
+    def _judge_close(self, wave: Arrivals) -> None:
+        """Bars that begin before the close. One of the pre-market, too: who never opens has that price at the close."""
+        c, who = self.columns, wave.symbol
+        last = ~(wave.end_s < c["close_end"][who])
+        c["close"][who[last]], c["close_end"][who[last]] = wave.close[last], wave.end_s[last]
+
+    def _judge_open(self, wave: Arrivals) -> None:
         """Bars that begin at or after the open."""
         c, who = self.columns, wave.symbol
         c["lowest_since_open"][who] = np.fmin(c["lowest_since_open"][who], wave.close)
         c["highest_since_open"][who] = np.fmax(c["highest_since_open"][who], wave.close)
         regular = wave.start_s < self.close_s
+        c["regular_low"][who[regular]] = np.fmin(c["regular_low"][who[regular]], wave.low[regular])
         first = regular & (c["open_rank"][who] <= OPEN_OF_BAR) & ~(wave.start_s > c["open_start"][who])
         self._set_open(who[first], wave.open[first], OPEN_OF_BAR)
         c["open_start"][who[first]] = wave.start_s[first]
         official = ~np.isnan(wave.official_open)
         self._set_open(who[official], wave.official_open[official], OPEN_OFFICIAL)
-        last = regular & ~(wave.end_s < c["close_end"][who])
-        c["close"][who[last]], c["close_end"][who[last]] = wave.close[last], wave.end_s[last]
 
     def _set_open(self, who: IntArray, opens: FloatArray, rank: float) -> None:
         self.columns["open"][who] = opens
@@ -260,7 +276,9 @@ class TodayTable:
         if not newest.all():
             wave, whole, who = wave.take(newest), whole[newest], who[newest]
         c["price"][who], c["last_end"][who] = wave.close, wave.end_s
-        c["accumulated"][who] = np.fmax(c["accumulated"][who], wave.accumulated)
+        more = wave.accumulated >= np.where(np.isnan(c["accumulated"][who]), 0.0, c["accumulated"][who])
+        c["accumulated"][who[more]] = wave.accumulated[more]
+        c["session_vwap"][who[more]] = np.where(np.isnan(wave.session_vwap), wave.close, wave.session_vwap)[more]
         side = np.where(whole, vwap_side(wave.close, ratio(c["dollars"][who], c["volume"][who]), c["atr"][who]), 0.0)
         crossed = side * c["side"][who] < 0
         c["cross_at"][who[crossed]] = wave.end_s[crossed]
@@ -271,6 +289,7 @@ class TodayTable:
         c = self.columns
         c["high"][symbol], c["low"][symbol] = self.minutes.extremes(symbol)
         c["pm_high"][symbol], c["pm_low"][symbol] = self.minutes.extremes(symbol, 0, self.open_s // 60)
+        c["regular_low"][symbol] = self.minutes.extremes(symbol, self.open_s // 60, self.close_s // 60)[1]
 
     # --- a start inside the session ----------------------------------------------------------------------------------
 
@@ -317,6 +336,8 @@ class TodayTable:
             c[name][row] += amount[after].sum()
         self.windows.spread(row, arrivals.end_s, arrivals.close, volume, dollars, trades)
         self._recompute_extremes(row)
+        if not after.all():
+            self._judge_close(arrivals.take(np.flatnonzero(~after)[-1:]))
         if not before.all():
             self._take_regular(row, arrivals.take(~before))
         c["first_end"][row] = np.fmin(c["first_end"][row], arrivals.end_s[0])
@@ -324,14 +345,11 @@ class TodayTable:
             c["price"][row], c["last_end"][row] = arrivals.close[-1], arrivals.end_s[-1]
 
     def _take_regular(self, row: int, minutes: Arrivals) -> None:
-        """What `_judge_open_close` does bar by bar, for minutes of one symbol, oldest first: only the ends of the line matter."""
+        """What `_judge_open` does bar by bar, for minutes of one symbol, oldest first: of opens only the first matters."""
         c = self.columns
         c["lowest_since_open"][row] = np.fmin(c["lowest_since_open"][row], minutes.close.min())
         c["highest_since_open"][row] = np.fmax(c["highest_since_open"][row], minutes.close.max())
-        self._judge_open_close(minutes.take(slice(0, 1)))
-        regular = np.flatnonzero(minutes.start_s < self.close_s)
-        if len(regular):
-            self._judge_open_close(minutes.take(regular[-1:]))
+        self._judge_open(minutes.take(slice(0, 1)))
 
     def settle(self, t: float) -> None:
         """Rows whose minutes are in are whole, once the AM bar of the minute in which the stream began has had time to come."""

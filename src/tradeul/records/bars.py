@@ -48,6 +48,7 @@ class StreamBar(msgspec.Struct, frozen=True, gc=False):
     average_size_shares: float | None = None  # trades = round(volume / this)
     accumulated_volume: float | None = None  # since 04:00
     official_open: float | None = None
+    session_vwap: float | None = None  # since 04:00
 
 
 class HaltChange(msgspec.Struct, frozen=True, gc=False):

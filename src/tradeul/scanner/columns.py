@@ -18,6 +18,7 @@ import polars as pl
 from tradeul.analytics import rvol
 from tradeul.analytics.baselines import COLUMNS as BASELINE_COLUMNS
 from tradeul.analytics.baselines import Baselines
+from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.scanner.sql import Kind
@@ -164,8 +165,8 @@ class Market:
         return list(traced.asked)
 
     def is_delivered(self, name: str) -> bool:
-        """Whether the source gives this input at all: a recorded market, for one, knows no trades."""
-        return not np.isnan(self[name]).all()
+        """Whether the source gives this input at all (a recorded market knows no trades); while all rows are partial nobody can tell."""
+        return not np.isnan(self[name]).all() or bool((self["partial"] == 1).all())
 
     def since(self, name: str) -> FloatArray:
         return self._t - self[name]
@@ -259,8 +260,15 @@ def _change(value: FloatArray, base: FloatArray) -> FloatArray:
 
 def _gap(market: Market) -> FloatArray:
     """The open's; indicated before it. A ticker that never opened keeps that of the close."""
-    basis = np.where(np.isnan(market["open"]), np.where(np.isnan(market["close"]), market["price"], market["close"]), market["open"])
-    return _change(basis, market["prev_close"])
+    indicated = np.where(np.isnan(market["price_at_close"]), market["price"], market["price_at_close"])
+    return _change(np.where(np.isnan(market["open"]), indicated, market["open"]), market["prev_close"])
+
+
+def _restricted(market: Market) -> FloatArray:
+    """`ssr`: by this session's regular hours so far, or still by the last one's; where neither says so both must be known."""
+    today = np.where(np.isnan(market["regular_low"]), 0.0, fell_ten_percent(market["regular_low"], market["prev_close"]))
+    before = market["restricted_before"]
+    return np.where((today == 1) | (before == 1), 1.0, today + before)
 
 
 def _quality(market: Market) -> FloatArray:
@@ -290,6 +298,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "baseline": lambda m: _quality(m),
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
+    "ssr": _restricted,
     "from_open_pct": lambda m: _change(m["price"], m["open"]),
     "post_change_pct": lambda m: _after_close(m, _change(m["price"], m["close"])),
     "post_volume": lambda m: _after_close(m, m.frame.columns.get("post_volume", m.constant(None))),

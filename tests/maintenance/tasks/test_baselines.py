@@ -7,7 +7,7 @@ import talib
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import Windows
-from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, year_levels
+from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, restricted_before, year_levels
 from tradeul.market_calendar import nyse
 from tradeul.records.tickers import Split
 
@@ -157,3 +157,11 @@ def test_a_years_levels_need_a_year_and_averages_count_only_closes_that_were():
     high, low = year_levels(year, year - 0.5)
     assert (high[0], low[0]) == (3, 0.5)
     assert np.isnan(year_levels(year[:, 1:], year[:, 1:])).all()
+
+
+def test_a_restriction_comes_from_the_last_session_and_the_close_before_it():
+    low = np.array([[9.0, 8.9], [9.0, 9.1], [np.nan, 8.0], [9.0, np.nan], [np.nan, np.nan], [8.0, 9.5]])
+    close = np.array([[10.0, 9.5], [10.0, 9.5], [np.nan, 9.0], [10.0, np.nan], [np.nan, np.nan], [10.0, 9.9]])
+    # Fell; did not; has no close before; did not trade; never traded; fell in the session before the last only.
+    np.testing.assert_array_equal(restricted_before(low, close), [1, 0, np.nan, 0, np.nan, 0])
+    np.testing.assert_array_equal(restricted_before(low[:, :1], close[:, :1]), [np.nan] * 6)

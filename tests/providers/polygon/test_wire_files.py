@@ -69,8 +69,11 @@ def test_a_file_cut_anywhere_is_malformed(cut):
 def test_a_damaged_file_is_never_read_otherwise(place, change):
     damaged = bytearray(FILE)
     damaged[place] ^= change
-    with pytest.raises(MalformedResponse):
-        decode_minute_file(bytes(damaged))
+    try:
+        found = decode_minute_file(bytes(damaged))
+    except MalformedResponse:
+        return
+    assert found.equals(decode_minute_file(FILE))  # bits that only fill up the last byte say nothing
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", HEADER.encode(), gzip.compress(b""), gzip.compress(b"<html>\n"), FILE + b"\0\0\0"])

@@ -12,7 +12,7 @@ SECOND |= {"a": 25.3714, "z": 50, "s": 1610144868000, "e": 1610144869000, "dv": 
 MINUTE = SECOND | {"ev": "AM", "sym": "BRK.B", "e": 1610144928000}
 HALT = {"ev": "LULD", "T": "MSFT", "h": 0, "l": 0, "i": [17], "z": 3, "t": 1601316752683746000, "q": 290317}
 STATUS = {"ev": "status", "status": "success", "message": "subscribed to: A.*"}
-BAR = StreamBar("SPCE", 1610144868000, 1610144869000, 25.3, 25.4, 25.2, 25.39, 200, 25.3981, 50, 8642007, 25.66)
+BAR = StreamBar("SPCE", 1610144868000, 1610144869000, 25.3, 25.4, 25.2, 25.39, 200, 25.3981, 50, 8642007, 25.66, 25.3714)
 
 
 def frame(*messages):
@@ -24,7 +24,7 @@ def test_a_frame_is_split_by_kind_in_its_order():
     assert found.batch == StreamBatch(
         77,
         [BAR, StreamBar("A", *[getattr(BAR, field) for field in BAR.__struct_fields__[1:]])],
-        [StreamBar("BRK.B", 1610144868000, 1610144928000, 25.3, 25.4, 25.2, 25.39, 200, 25.3981, 50, 8642007, 25.66)],
+        [StreamBar("BRK.B", 1610144868000, 1610144928000, 25.3, 25.4, 25.2, 25.39, 200, 25.3981, 50, 8642007, 25.66, 25.3714)],
         [HaltChange("MSFT", True, 1601316752683)],
     )
     assert found.statuses == [StreamStatus("success", "subscribed to: A.*")]

@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from tradeul.analytics.atr import PERIOD, average_true_range
+from tradeul.analytics.atr import PERIOD, average_true_range, last_available
 from tradeul.analytics.baselines import COLUMNS, Baselines
+from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
 from tradeul.errors import IncompleteData
@@ -136,7 +137,9 @@ class BaselinesTask:
                 dollars[rows, at] = bars.select(pl.coalesce("vwap", "close") * pl.col("volume")).to_series().to_numpy()
             if session == self._schedule.calendar.previous(served):
                 previous_raw[rows] = bars["close"].to_numpy()
+        is_previous = bool(sessions) and sessions[-1] == self._schedule.calendar.previous(served)
         columns = {
+            "restricted_before": restricted_before(low, close) if is_previous else np.full_like(previous_raw, np.nan),
             "atr": average_true_range(high, low, close),
             "prev_close_raw": previous_raw,
             "prev_close": np.where(np.isnan(previous_raw), np.nan, close[:, -1]) if sessions else previous_raw,
@@ -146,6 +149,16 @@ class BaselinesTask:
             **{name: moving_average(close, count) for name, count in MOVING.items()},
         }
         return columns, np.count_nonzero(~np.isnan(close), axis=1)
+
+
+def restricted_before(low: FloatArray, close: FloatArray) -> FloatArray:
+    """Whether each row's last session restricts short sales in the next. 0 for one without a trade; NaN where no close came before."""
+    traded = ~np.isnan(close)
+    if close.shape[1] < 2:
+        return np.full(len(close), np.nan)
+    columns, totals = last_available(traded[:, :-1], 1)
+    before = np.where(totals > 0, np.take_along_axis(close, columns, axis=1)[:, 0], np.nan)
+    return np.where(traded[:, -1], fell_ten_percent(low[:, -1], before), np.where(totals > 0, 0.0, np.nan))
 
 
 def mean_since_first(values: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ class _Bar(msgspec.Struct, gc=False, tag_field="ev"):
     z: Amount | None = None
     av: Amount | None = None
     op: Amount | None = None
+    a: Amount | None = None
 
 
 class _Second(_Bar, gc=False, tag="A"):
@@ -91,7 +92,7 @@ def decode_frame(body: bytes | str, received_ms: int) -> Frame:
                 halts.append(HaltChange(symbol, HALTED in m.i, epoch_ms(m.t) or received_ms))
         else:
             # Zero stands for "none yet" where a price or a size cannot be zero.
-            bar = StreamBar(symbol, m.s, m.e, m.o, m.h, m.l, m.c, m.v, m.vw or None, m.z or None, m.av or None, m.op or None)
+            bar = StreamBar(symbol, m.s, m.e, m.o, m.h, m.l, m.c, m.v, m.vw or None, m.z or None, m.av or None, m.op or None, m.a or None)
             (seconds if isinstance(m, _Second) else minutes).append(bar)
     return Frame(StreamBatch(received_ms, seconds, minutes, halts), statuses, problems)
 
