@@ -380,6 +380,31 @@ def test_halts_and_resumes_are_known_once_told():
     assert value(made, "halted", 20) == 0
 
 
+def test_an_older_word_on_a_halt_does_not_undo_a_newer_one():
+    made = table()
+    for t, halted in ((9, True), (19, False), (9, True)):
+        made.apply(batch(halts=[HaltChange("AAA", halted, (PRE + t) * 1000)]))
+    assert value(made, "halted", 20) == 0
+
+
+def test_who_trades_again_is_no_longer_halted_even_if_the_resumption_was_missed():
+    made = table()
+    made.apply(batch([second("AAA", 7, 10.0, 5)], halts=[HaltChange("AAA", True, (PRE + 8) * 1000)]))
+    made.apply(batch([second("AAA", 8, 10.0, 5)]))
+    assert value(made, "halted", 20) == 1
+    made.apply(batch([second("AAA", 300, 11.0, 5)]))
+    assert value(made, "halted", 310) == 0
+
+
+def test_names_that_only_the_stream_knows_are_bounded_and_counted():
+    made = table(capacity=4)
+    made._most_symbols = 8
+    made.apply(batch([second(f"X{n}", 1, 10.0, 1) for n in range(20)], halts=[HaltChange("H", True, (PRE + 5) * 1000)]))
+    made.apply(batch([second("AAA", 1, 10.0, 3), second("X19", 2, 10.0, 1)]))
+    assert len(made.symbols) == 8 and value(made, "volume", 9) == 3
+    assert (made.counts["unknown_symbols"], made.counts["too_many_symbols"], made.counts["malformed"]) == (7, 15, 0)
+
+
 def test_the_official_close_comes_a_minute_after_the_close():
     made = table()
     made.apply(batch(minutes=[minute("AAA", CLOSE - 60, 100.0, 9), minute("AAA", CLOSE, 101.0, 4)]))

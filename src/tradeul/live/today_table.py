@@ -37,6 +37,7 @@ IntArray = npt.NDArray[np.int64]
 
 ROOM = 16_384  # symbols; more make it grow, which costs a pause
 AM_DELAY_SECONDS = 5.0  # the vendor holds a minute's bar some 2 s
+HALT_PRINTS_SECONDS = 10  # who trades later than this after a halt was told has resumed, told or not (a lost connection)
 # Who said the open, by rank: a later word of the same rank replaces.
 OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 
@@ -44,10 +45,11 @@ OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars", "post_trades", "side", "open_rank", "partial", "filled")
 UNKNOWN = (
     *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end"),
-    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close", "accumulated"),
+    *("high_at", "low_at", "cross_at", "halted", "halt_told", "lowest_since_open", "highest_since_open", "atr"),
+    *("prev_close", "accumulated"),
     *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_close"),
 )
-COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "snapshots_refused")
+COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "too_many_symbols", "snapshots_refused")
 
 
 class TodayTable:
@@ -74,6 +76,7 @@ class TodayTable:
         self.tells_trades = False
         self.newest_end_s = 0
         self.counts = dict.fromkeys(COUNTED, 0)
+        self._most_symbols = 2 * capacity  # that the stream may bring: names made up by a sender must not fill the memory
 
     # --- symbols -----------------------------------------------------------------------------------------------------
 
@@ -100,6 +103,7 @@ class TodayTable:
     def set_levels(self, symbols: Sequence[str], atr: FloatArray, prev_close: FloatArray) -> None:
         """Take the universe and the levels that paths are judged by (dollars, split-adjusted; NaN unknown)."""
         self.add_symbols(symbols)
+        self._most_symbols = max(self._most_symbols, len(self.symbols) + ROOM)
         rows = [self.index[symbol] for symbol in symbols]
         self.columns["atr"][rows] = atr
         self.columns["prev_close"][rows] = prev_close
@@ -119,10 +123,16 @@ class TodayTable:
             # Only a bar that will be counted may bring its symbol in; the others' row is never used.
             unknown = [bar for bar in bars if bar.symbol not in index]
             good = stream_arrivals(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_), self.hours).symbol
-            known = len(self.symbols)
-            self.add_symbols([unknown[place].symbol for place in good])
-            self.counts["unknown_symbols"] += len(self.symbols) - known
+            self._admit([unknown[place].symbol for place in good])
             return [index.get(bar.symbol, -1) for bar in bars]
+
+    def _admit(self, symbols: Sequence[str]) -> None:
+        """Symbols that only the stream knows, as far as there is room."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.index]
+        admitted = new[: max(self._most_symbols - len(self.symbols), 0)]
+        self.add_symbols(admitted)
+        self.counts["unknown_symbols"] += len(admitted)
+        self.counts["too_many_symbols"] += len(new) - len(admitted)
 
     # --- bars --------------------------------------------------------------------------------------------------------
 
@@ -158,11 +168,14 @@ class TodayTable:
 
     def _halts(self, batch: StreamBatch) -> None:
         for change in batch.halts:
-            if 0 <= change.at_ms / 1000 - self.pre_open_s < self.length_s:
-                self.add_symbols([change.symbol])
-                self.columns["halted"][self.index[change.symbol]] = float(change.halted)
-            else:
+            at_s = change.at_ms / 1000 - self.pre_open_s
+            if not 0 <= at_s < self.length_s:
                 self.counts["other_session"] += 1
+                continue
+            self._admit([change.symbol])
+            row, c = self.index.get(change.symbol), self.columns
+            if row is not None and not at_s < c["halt_told"][row]:
+                c["halted"][row], c["halt_told"][row] = float(change.halted), at_s
 
     def _take_seconds(self, wave: Arrivals) -> None:
         closed = self.minutes.closed[self.minutes.find(wave.start_s // 60, wave.symbol)]
@@ -259,6 +272,8 @@ class TodayTable:
         newest = ~(wave.end_s < c["last_end"][who])
         if not newest.all():
             wave, whole, who = wave.take(newest), whole[newest], who[newest]
+        resumed = (c["halted"][who] == 1) & (wave.start_s > c["halt_told"][who] + HALT_PRINTS_SECONDS)
+        c["halted"][who[resumed]] = 0.0
         c["price"][who], c["last_end"][who] = wave.close, wave.end_s
         c["accumulated"][who] = np.fmax(c["accumulated"][who], wave.accumulated)
         side = np.where(whole, vwap_side(wave.close, ratio(c["dollars"][who], c["volume"][who]), c["atr"][who]), 0.0)

@@ -16,7 +16,7 @@ BAR = StreamBar("SPCE", 1610144868000, 1610144869000, 25.3, 25.4, 25.2, 25.39, 2
 
 
 def frame(*messages):
-    return decode_frame(json.dumps(messages), 77)
+    return decode_frame(json.dumps(messages), 77, 1610144928000)
 
 
 def test_a_frame_is_split_by_kind_in_its_order():
@@ -74,6 +74,13 @@ BAD = [
     (None, "without ev"),
     (SECOND | {"sym": "<script>"}, "invalid symbol"),
     (SECOND | {"sym": ""}, "invalid A"),
+    (SECOND | {"sym": "A" * 200}, "invalid A"),
+    (SECOND | {"sym": 7}, "invalid A"),
+    (SECOND | {"h": 1e12}, "invalid A"),
+    (SECOND | {"v": 1e300}, "invalid A"),
+    (SECOND | {"e": 10**30}, "invalid A"),
+    (SECOND | {"s": 2**63}, "invalid A"),
+    (SECOND | {"e": 1610154869000}, "from the future"),
 ]
 
 
@@ -86,11 +93,27 @@ def test_a_bad_message_is_counted_and_costs_no_other(places):
     assert found.problems == {kind: kinds.count(kind) for kind in kinds}
 
 
+NO_JSON = ['{"ev":"A","sym":"X","v":NaN}', '{"ev":"A","c":Infinity}', '{"ev":"A","sym":nul}', '{"ev":"A","v":1e}', "\x00", "{", "}", '"']
+
+
+@given(st.lists(st.sampled_from(NO_JSON) | st.just(None), max_size=8), st.booleans())
+def test_what_is_no_json_costs_no_neighbour(places, is_cut):
+    texts = [json.dumps(SECOND | {"sym": f"S{number}"}) if bad is None else bad for number, bad in enumerate(places)]
+    text = "[" + ",".join(texts) + (',{"ev":"A","sy' if is_cut else "]")
+    found = decode_frame(text, 77)
+    symbols = [bar.symbol for bar in found.batch.seconds]
+    whole = [f"S{n}" for n, bad in enumerate(places) if bad is None]
+    # A message right behind an open brace or quote cannot be told from it.
+    behind = {f"S{n + 1}" for n, bad in enumerate(places) if bad in ("{", '"')}
+    assert set(whole) - behind <= set(symbols) and symbols == [symbol for symbol in whole if symbol in symbols]
+    assert found.problems.total() >= bool(is_cut or len(whole) < len(places))
+
+
 @pytest.mark.parametrize("text", ["", "[", "{}", "null", "<html>", '[{"ev":"A"', "[" * 5000, "5", json.dumps(SECOND)])
 def test_a_frame_that_is_no_array_is_one_problem(text):
     found = decode_frame(text, 77)
     assert found.batch == StreamBatch(77)
-    assert found.problems.total() == 1
+    assert found.problems["no JSON array"] == found.problems.total() == 1
 
 
 @given(st.binary(max_size=300))

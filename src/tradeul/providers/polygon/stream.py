@@ -29,7 +29,7 @@ from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.providers.http import check_address, waits
 from tradeul.providers.polygon.lag import LagMeter
-from tradeul.providers.polygon.wire_stream import Frame, decode_frame
+from tradeul.providers.polygon.wire_stream import AHEAD_MS, Frame, decode_frame
 from tradeul.records.bars import StreamBatch
 
 CHANNELS = "A.*,AM.*,LULD.*"
@@ -179,7 +179,7 @@ class PolygonStream:
         if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             raise VendorUnavailable(f"stream: {message.type.name.lower()}: {message.data}")
         received_ms = self._now_ms()
-        frame = decode_frame(message.data, received_ms)
+        frame = decode_frame(message.data, received_ms, received_ms + AHEAD_MS)
         batch = frame.batch
         bars = batch.seconds or batch.minutes
         self.messages += size(batch)
