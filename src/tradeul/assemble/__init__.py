@@ -78,8 +78,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
-    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
+    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
     live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(

@@ -10,11 +10,9 @@ queue is, and says when it drops.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
 import structlog
 
 from tradeul.analytics.baselines import Baselines
@@ -22,8 +20,9 @@ from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
+from tradeul.live.feed_watch import FeedWatch, is_news
 from tradeul.live.frames import market_frame
-from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
+from tradeul.live.recovery import accept, candidates, differing, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
@@ -37,10 +36,9 @@ CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
-LAGS_KEPT = 6000
-LAG_WINDOW_MS = 60_000
-# Silence beyond this is stale: with second bars the market is never silent, minute bars alone come once a minute.
-STALE_SECONDS, STALE_MINUTES_ONLY_SECONDS = 5.0, 75.0
+TELL_SECONDS = 5  # the feed's status, when nothing has changed
+RECONCILE_SECONDS = 300.0
+SETTLE_SECONDS = 60.0  # a late trade's bar is corrected within some 40 s
 
 log = structlog.get_logger()
 
@@ -70,10 +68,7 @@ class LiveService:
         self._stream_refused = stream_refused
         self._pending: list[StreamBatch] = []
         self._pending_bars = 0
-        self._messages = 0
-        self._hears_seconds = False
-        self._heard_at: datetime | None = None
-        self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
+        self._watch = FeedWatch(self._market_time())
         self._baselines_wanted = asyncio.Event()
         self._recovery_wanted = asyncio.Event()
         self._levels_of: TodayTable | None = None  # the table that has its baselines
@@ -96,7 +91,7 @@ class LiveService:
         async with asyncio.TaskGroup() as group:
             duties = [self._watch_baselines, self._load_baselines, self._tell]
             if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover]
+                duties += [self._hear, self._recover, self._reconcile]
             for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
 
@@ -156,13 +151,10 @@ class LiveService:
 
     async def _hear_on(self) -> None:
         async for batch in self._stream.batches():
-            first, self._heard_at = self._heard_at is None, self._market_time()
-            if first or batch.resubscribed:
+            if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
                 self._note_connection(batch)
-            self._note_lag(batch)
             self._pending.append(batch)
             self._pending_bars += len(batch.seconds) + len(batch.minutes)
-            self._messages += len(batch.seconds) + len(batch.minutes) + len(batch.halts)
             if self._pending_bars >= FLUSH_BARS:
                 self._flush()
                 await asyncio.sleep(0)  # a full queue must not keep the others waiting
@@ -182,12 +174,6 @@ class LiveService:
         self._flush()
         table.reconnected(since)
         self._recovery_wanted.set()
-
-    def _note_lag(self, batch: StreamBatch) -> None:
-        bars = batch.seconds or batch.minutes
-        self._hears_seconds |= bool(batch.seconds)
-        if bars:
-            self._lags.append((batch.received_ms, batch.received_ms - bars[0].end_ms - self._delay.total_seconds() * 1000))
 
     # --- recovery ----------------------------------------------------------------------------------------------------
 
@@ -253,36 +239,55 @@ class LiveService:
                 # The running minute is not whole yet: its seconds and its AM bar come by the stream.
                 table.apply_minutes(symbol, [bar for bar in bars if bar.start_ms + 60_000 <= asked_ms])
 
+    async def _reconcile(self) -> None:
+        """Hold the table against the vendor's snapshot, as long as something can come and a little longer."""
+        while True:
+            await self._clock.sleep(RECONCILE_SECONDS)
+            lately = self._market_time() - timedelta(seconds=2 * RECONCILE_SECONDS)
+            idle = self._table.hours.phase(lately) is Phase.CLOSED and self._table.hours.phase(self._market_time()) is Phase.CLOSED
+            if idle or self._recovery_wanted.is_set() or self._stream.health().trouble is not None:
+                continue
+            try:
+                await self._reconcile_once(self._table)
+            except ProviderError as error:
+                if isinstance(error, Unauthorized):
+                    raise
+                log.warning("live_not_reconciled", reason=str(error))
+
+    async def _reconcile_once(self, table: TodayTable) -> None:
+        with self._clock.busy():
+            asked_s = self._since_pre_open()
+            snapshots = await self._market.market_snapshot()
+            told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
+        await self._clock.sleep(SETTLE_SECONDS)
+        if table is not self._table or self._recovery_wanted.is_set():
+            return
+        self._flush()
+        asked = differing(table, told, asked_s)
+        if not asked:
+            return
+        table.counts["differences"] += len(asked)
+        late = await self._fill(table, asked, OTHER_REQUESTS)
+        left = accept(table, told, asked_s, [symbol for symbol in asked if symbol not in set(late)])
+        healed = len(asked) - len(late) - len(left)
+        table.counts["healed"] += healed
+        log.warning("live_differences", symbols=len(asked), healed=healed, late=len(late), sample=asked[:5])
+
     # --- telling -----------------------------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        turn = 0
+        turn, told = 0, self.status()
         while not cancelled():
             self._roll_over()
             self._flush()
             if self._levels_of is not self._table and turn % BASELINES_LOOK_SECONDS == 0:
                 self._baselines_wanted.set()
-            await self._bus.publish(FEED_STATUS, self.status())
+            status = self.status()
+            if turn % TELL_SECONDS == 0 or is_news(status, told):
+                told = status
+                await self._bus.publish(FEED_STATUS, status)
             turn += 1
             await self._clock.sleep(1.0)
 
     def status(self) -> FeedStatus:
-        now, table = self._market_time(), self._table
-        phase = table.hours.phase(now)
-        now_ms = self._clock.now().timestamp() * 1000
-        recent = [lag for received_ms, lag in self._lags if now_ms - received_ms <= LAG_WINDOW_MS]
-        newest_ms = (table.pre_open_s + table.newest_end_s) * 1000 if table.newest_end_s else None
-        patience = STALE_SECONDS if self._hears_seconds else STALE_MINUTES_ONLY_SECONDS
-        heard = self._heard_at
-        return FeedStatus(
-            session=table.session,
-            phase=str(phase),
-            mode=self.mode,
-            feed_age_ms=None if newest_ms is None else max(int(now.timestamp() * 1000 - newest_ms), 0),
-            feed_lag_p99_ms=int(np.percentile(recent, 99)) if recent else None,
-            stale=self.mode != Mode.END_OF_DAY
-            and phase is not Phase.CLOSED
-            and (heard is None or (now - heard).total_seconds() > patience),
-            messages=self._messages,
-            symbols=len(table.symbols),
-        )
+        return self._watch.status(self._market_time(), self._table, self.mode, self._stream.health())

@@ -46,10 +46,13 @@ ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars
 UNKNOWN = (
     *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end"),
     *("high_at", "low_at", "cross_at", "halted", "halt_told", "lowest_since_open", "highest_since_open", "atr"),
-    *("prev_close", "accumulated"),
+    *("prev_close", "accumulated", "unexplained"),
     *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_close"),
 )
-COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "too_many_symbols", "snapshots_refused")
+COUNTED = (
+    *("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "too_many_symbols"),
+    *("snapshots_refused", "differences", "healed"),
+)
 
 
 class TodayTable:

@@ -8,6 +8,7 @@ import msgspec
 
 from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
 from tradeul.records.entitlements import Entitlements
+from tradeul.records.events import StreamHealth
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 
@@ -85,3 +86,5 @@ class MarketStream(Protocol):
     def batches(self) -> AsyncIterator[StreamBatch]:
         """What arrives, in order. After a reconnect the first batch has ``resubscribed`` set."""
         ...
+
+    def health(self) -> StreamHealth: ...

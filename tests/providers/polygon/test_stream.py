@@ -1,9 +1,11 @@
 import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from aiohttp import WSMsgType, web
+from structlog.testing import capture_logs
 
 from tests.providers.conftest import finish, serving
 from tradeul.errors import NotEntitled, SettingsError, Unauthorized
@@ -136,11 +138,33 @@ async def test_a_refused_key_ends_the_stream(clock, script, error):
     assert "SECRET" not in str(caught.value)
 
 
-async def test_another_program_on_the_same_key_is_not_wrestled_with(clock):
-    taken = plays([second()], [status("max_connections", "Maximum number of websocket connections exceeded.")])
-    async with streaming(clock, taken, plays([second()], then=stays)) as (vendor, _, batches):
-        await take(clock, batches, 3)
-    assert (vendor.at[1] - vendor.at[0]).total_seconds() >= 60
+TAKEN = [status("max_connections", "Maximum number of websocket connections exceeded.")]
+
+
+async def test_another_program_on_the_same_key_is_left_alone_for_longer_and_longer(clock):
+    taken = plays([second()], TAKEN)
+    with capture_logs() as logs:
+        async with streaming(clock, *[taken] * 7, plays([second()], then=stays)) as (vendor, stream, batches):
+            (_, resubscribed, _) = await take(clock, batches, 3)
+            said = stream.health().trouble
+            await take(clock, batches, 12)
+            assert stream.health().trouble is None
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(vendor.at, vendor.at[1:], strict=False)]
+    assert all(low <= gap <= low + 60 for gap, low in zip(gaps, (60, 120, 240, 480, 960, 1800, 1800), strict=True))
+    assert resubscribed.resubscribed and "another program" in said
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["stream_disconnected"]
+
+
+async def test_a_connection_that_was_held_begins_the_waits_anew(clock):
+    async def late(vendor, socket):
+        await plays([second()])(vendor, socket)
+        clock._now += timedelta(minutes=11)
+        await vendor.send(socket, *TAKEN)
+        await vendor.barrier(socket)
+
+    async with streaming(clock, *[plays([second()], TAKEN)] * 3, late, plays([second()], then=stays)) as (vendor, _, batches):
+        await take(clock, batches, 9)
+    assert 660 + 60 <= (vendor.at[4] - vendor.at[3]).total_seconds() <= 660 + 120
 
 
 async def test_bad_frames_are_counted_and_nothing_else_is_lost(clock):
@@ -237,9 +261,16 @@ async def test_leaving_early_leaves_nothing_behind(clock):
 async def test_lag_is_measured(clock):
     now_ms = int(clock.now().timestamp() * 1000)
     async with streaming(clock, plays([second("A", now_ms - 2_010)] * 1, then=stays)) as (_, stream, batches):
-        assert stream.lag_ms(0.5) is None
+        assert stream.health().lag_p50_ms is None
         await take(clock, batches, 1)
-        assert stream.lag_ms(0.5) == stream.lag_ms(0.99) == 2_050
+        assert stream.health().lag_p50_ms == stream.health().lag_p99_ms == 2_050
+
+
+async def test_what_a_delayed_plan_holds_back_is_no_lag(clock):
+    end_ms = int(clock.now().timestamp() * 1000) - 902_010
+    async with streaming(clock, plays([second("A", end_ms)], then=stays), feed_delay_seconds=900) as (_, stream, batches):
+        await take(clock, batches, 1)
+        assert stream.health().lag_p99_ms == 2_050
 
 
 def test_a_key_is_never_sent_in_the_open(clock):

@@ -3,7 +3,7 @@
     connect -> "connected" -> auth -> "auth_success" -> subscribe -> "success" -> frames ...
        ^                        |                                                   |
        |                   "auth_failed": ends the stream                           |
-       +---- jittered, doubling wait (longer after "max_connections") <--- closed --+
+       +---- jittered, doubling wait (minutes after "max_connections") <-- closed --+
 
 The vendor drops a slow reader, so frames are read and decoded at once and
 wait in a bounded queue of batches. When the consumer falls so far behind that
@@ -31,12 +31,15 @@ from tradeul.providers.http import check_address, waits
 from tradeul.providers.polygon.lag import LagMeter
 from tradeul.providers.polygon.wire_stream import AHEAD_MS, Frame, decode_frame
 from tradeul.records.bars import StreamBatch
+from tradeul.records.events import StreamHealth
 
 CHANNELS = "A.*,AM.*,LULD.*"
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 20.0  # a dead line is noticed within one and a half of it
 LONGEST_WAIT_SECONDS = 30.0
-MAX_CONNECTIONS_WAIT_SECONDS = 60.0  # another program took the connection: do not wrestle for it
+# Another program took the connection: each taking it from the other in turn, neither would have a feed. The waits double.
+TAKEN_WAIT_SECONDS, LONGEST_TAKEN_WAIT_SECONDS = 60.0, 1800.0
+HELD_SECONDS = 600.0  # a connection that stood so long was not taken back at once: the waits begin anew
 MOST_FRAME_BYTES = 16 << 20
 MOST_WAITING = 200_000  # messages in the queue, however few batches they are: some 50 MB
 MOST_KEPT = 50_000  # minute bars and halts kept of a full queue: four minutes of the whole market
@@ -65,9 +68,10 @@ def squeezed(batches: Sequence[StreamBatch]) -> StreamBatch:
 
 
 class PolygonStream:
-    """For metrics: ``messages``, ``dropped`` (bars that a full queue cost), ``reconnects``, ``problems``, `lag_ms`."""
+    """``messages``, ``dropped`` (bars that a full queue cost), ``reconnects`` and ``problems`` count since the start."""
 
-    def __init__(self, clock: Clock, url: str, key: str, queue_batches: int = 1000) -> None:
+    def __init__(self, clock: Clock, url: str, key: str, queue_batches: int = 1000, feed_delay_seconds: float = 0.0) -> None:
+        """``feed_delay_seconds``: by how much the vendor holds everything back; it is no lag."""
         check_address(url)
         self.messages = 0
         self.dropped = 0
@@ -80,12 +84,16 @@ class PolygonStream:
         self._queue: deque[tuple[StreamBatch, ExitStack]] = deque()
         self._filled = asyncio.Event()
         self._waiting = 0  # messages in the queue
+        self._delay_ms = int(feed_delay_seconds * 1000)
         self._lag = LagMeter()
         self._logged_at_ms: dict[str, int] = {}
+        self._trouble: str | None = "not connected yet"
+        self._taken = 0  # times in a row that another program took the connection
 
-    def lag_ms(self, share: float) -> int | None:
-        """Arrival minus bar end that ``share`` (0.5, 0.99) of the last minute's bars did not exceed."""
-        return self._lag.percentile_ms(share, self._now_ms())
+    def health(self) -> StreamHealth:
+        now_ms = self._now_ms()
+        lags = self._lag.percentile_ms(0.5, now_ms - self._delay_ms), self._lag.percentile_ms(0.99, now_ms - self._delay_ms)
+        return StreamHealth(self._trouble, *lags, self.dropped, dict(self.problems))
 
     async def batches(self) -> AsyncIterator[StreamBatch]:
         """One consumer at a time; close the iterator (`contextlib.aclosing`) when leaving early.
@@ -118,11 +126,11 @@ class PolygonStream:
         delays = waits(LONGEST_WAIT_SECONDS)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=HANDSHAKE_SECONDS)) as session:
             while True:
-                received, extra, why = self.messages, 0.0, "closed by the server"
+                received, begun, extra, why = self.messages, self._now_ms(), 0.0, "closed by the server"
                 try:
                     await self._connection(session)
                 except _TooManyConnections as error:
-                    extra, why = MAX_CONNECTIONS_WAIT_SECONDS, str(error)
+                    extra, why = self._wait_for_the_other(begun), str(error)
                 except VendorUnavailable as error:
                     why = str(error)
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -132,8 +140,17 @@ class PolygonStream:
                     delays = waits(LONGEST_WAIT_SECONDS)
                 wait = extra + next(delays)
                 self.reconnects += 1
-                log.warning("stream_disconnected", reason=why.replace(self._key, "KEY"), wait_seconds=round(wait, 1))
+                self._trouble = why.replace(self._key, "KEY")
+                if not extra or self._taken == 1:
+                    log.warning("stream_disconnected", reason=self._trouble, wait_seconds=round(wait, 1))
                 await self._clock.back_off(wait)
+
+    def _wait_for_the_other(self, begun_ms: int) -> float:
+        """Seconds to leave the key to the program that took its connection, when ours was asked for at ``begun_ms``."""
+        if self._now_ms() - begun_ms >= HELD_SECONDS * 1000:
+            self._taken = 0
+        self._taken += 1
+        return float(min(TAKEN_WAIT_SECONDS * 2 ** min(self._taken - 1, 10), LONGEST_TAKEN_WAIT_SECONDS))
 
     async def _connection(self, session: aiohttp.ClientSession) -> None:
         with ExitStack() as held:
@@ -144,6 +161,7 @@ class PolygonStream:
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
                     await self._handshake(socket)
                 log.info("stream_connected")
+                self._trouble = None
                 if self.reconnects:
                     self._put(StreamBatch(self._now_ms(), resubscribed=True))
                 held.close()
@@ -179,12 +197,12 @@ class PolygonStream:
         if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             raise VendorUnavailable(f"stream: {message.type.name.lower()}: {message.data}")
         received_ms = self._now_ms()
-        frame = decode_frame(message.data, received_ms, received_ms + AHEAD_MS)
+        frame = decode_frame(message.data, received_ms, received_ms - self._delay_ms + AHEAD_MS)
         batch = frame.batch
         bars = batch.seconds or batch.minutes
         self.messages += size(batch)
         if bars:
-            self._lag.note(bars, received_ms)
+            self._lag.note(bars, received_ms - self._delay_ms)
         if bars or batch.halts:
             self._put(batch)
         for kind, number in frame.problems.items():
