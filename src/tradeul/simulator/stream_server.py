@@ -102,10 +102,13 @@ class StreamServer:
         self._feed = StreamFeed(market)
         self._connections: dict[str, Connection] = {}
         self._wanted = asyncio.Event()
+        self._back_at: datetime | None = None
         self._thread = ThreadPoolExecutor(1, "stream")  # apart from those of REST, so that the stream keeps its beat
         self.messages = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._back_at is not None and self._clock.now() < self._back_at:
+            return web.Response(status=503)
         socket = web.WebSocketResponse(compress=False, autoping=False, max_msg_size=1 << 20)
         await socket.prepare(request)
         await socket.send_frame(status("connected", "Connected Successfully"), WSMsgType.TEXT)
@@ -133,6 +136,10 @@ class StreamServer:
     async def close_all(self) -> None:
         for connection in list(self._connections.values()):
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def cut(self, lasting: timedelta) -> None:
+        self._back_at = self._clock.now() + lasting
+        await self.close_all()
 
     async def close(self) -> None:
         await self.close_all()
