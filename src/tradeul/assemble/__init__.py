@@ -36,6 +36,8 @@ from tradeul.records.entitlements import Mode
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 
+SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
+
 
 class Running(msgspec.Struct, frozen=True):
     """What a started product tells the console."""
@@ -80,7 +82,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
     stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
+    poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, poll)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch

@@ -1,6 +1,6 @@
 """Whether the feed is well: what was heard of it and when, as one `FeedStatus`. Pure: instants and what others count come in."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -10,9 +10,10 @@ from tradeul.records.bars import StreamBatch
 from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus, StreamHealth
 
-# Silence beyond this is stale: with second bars the market is never silent, minute bars alone come once a minute.
+# Silence beyond this is stale: with second bars the whole market is never silent, minute bars alone come once a minute.
 # A second less than what is promised, which is the telling's.
 STALE, STALE_MINUTES_ONLY = timedelta(seconds=4), timedelta(seconds=75)
+GAPS_KEPT = 100  # a thin market is silent now and then: thrice its longest silence but one (which may be a lost connection's)
 REFUSED = ("other_session", "malformed", "too_many_symbols", "snapshots_refused")
 
 
@@ -21,12 +22,14 @@ class FeedWatch:
         self._began_at = began_at
         self._heard_at: datetime | None = None
         self._hears_seconds = False
+        self._gaps: deque[timedelta] = deque(maxlen=GAPS_KEPT)
         self._messages = 0
         self.patience: timedelta | None = None  # of a feed that comes at its own pace; None: by the kind of bars heard
 
     def hear(self, batch: StreamBatch, now: datetime) -> bool:
         """Whether it is the first."""
-        first, self._heard_at = self._heard_at is None, now
+        first, before, self._heard_at = self._heard_at is None, self._heard_at or now, now
+        self._gaps.append(now - before)
         self._hears_seconds |= bool(batch.seconds)
         self._messages += len(batch.seconds) + len(batch.minutes) + len(batch.halts)
         return first
@@ -36,8 +39,13 @@ class FeedWatch:
             return False
         # Nobody can be heard before the session's first second.
         since = max(self._heard_at or self._began_at, table.hours.pre_open_at)
-        patience = self.patience or (STALE if self._hears_seconds else STALE_MINUTES_ONLY)
-        return trouble is not None or now - since > patience
+        return trouble is not None or now - since > (self.patience or self._usual())
+
+    def _usual(self) -> timedelta:
+        if not self._hears_seconds:
+            return STALE_MINUTES_ONLY
+        longest = sorted(self._gaps)[-2:]
+        return min(max(STALE, 3 * longest[0]), STALE_MINUTES_ONLY)
 
     def status(self, now: datetime, table: TodayTable, mode: str, stream: StreamHealth) -> FeedStatus:
         newest_ms = (table.pre_open_s + table.newest_end_s) * 1000 if table.newest_end_s else None

@@ -2,6 +2,7 @@
 
     stream -> pending (bounded) -> today's table -> frame() for the scanner
     start inside a session, or a new connection -> snapshot -> minutes of the rows that differ, candidates first
+    no stream in the plan -> snapshots, every few seconds -> the same as a stream's batches
 
 Everything runs in the event loop, in slices: a flush of `FLUSH_BARS` bars takes
 some 5 ms, a frame under 10, a recovered symbol under one. What waits to be
@@ -22,13 +23,14 @@ from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.feed_watch import FeedWatch, is_news
 from tradeul.live.frames import market_frame
+from tradeul.live.polling import SnapshotBars
 from tradeul.live.recovery import accept, candidates, differing, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
 from tradeul.records.bars import StreamBatch
 from tradeul.records.entitlements import Mode
-from tradeul.records.events import FeedStatus
+from tradeul.records.events import FeedStatus, StreamHealth
 from tradeul.records.frame import MarketFrame
 
 FLUSH_BARS = 2048
@@ -60,12 +62,18 @@ class LiveService:
         mode: str,
         feed_delay_seconds: float = 0.0,
         stream_refused: Callable[[], Awaitable[None]] | None = None,
+        poll_seconds: float = 5.0,
     ) -> None:
-        """``stream_refused`` is told that the plan has no stream; without it, that ends the service. ``mode`` may be changed."""
+        """``stream_refused`` is told that the plan has no stream; without it, that ends the service. ``mode`` may be changed.
+
+        ``poll_seconds``: how often the snapshot is asked where there is no stream.
+        """
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
         self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
         self._stream_refused = stream_refused
+        self._poll_seconds = poll_seconds
+        self._polls: StreamHealth | None = None  # how polling is, once it stands in for the stream
         self._pending: list[StreamBatch] = []
         self._pending_bars = 0
         self._watch = FeedWatch(self._market_time())
@@ -148,16 +156,47 @@ class LiveService:
                 raise
             log.warning("live_stream_not_entitled", reason=str(error))
             await self._stream_refused()
+            if self.mode != Mode.END_OF_DAY:
+                await self._poll_on()
 
     async def _hear_on(self) -> None:
         async for batch in self._stream.batches():
-            if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
-                self._note_connection(batch)
-            self._pending.append(batch)
-            self._pending_bars += len(batch.seconds) + len(batch.minutes)
-            if self._pending_bars >= FLUSH_BARS:
-                self._flush()
-                await asyncio.sleep(0)  # a full queue must not keep the others waiting
+            await self._take(batch)
+
+    async def _take(self, batch: StreamBatch) -> None:
+        if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
+            self._note_connection(batch)
+        self._pending.append(batch)
+        self._pending_bars += len(batch.seconds) + len(batch.minutes)
+        if self._pending_bars >= FLUSH_BARS:
+            self._flush()
+            await asyncio.sleep(0)  # a full queue must not keep the others waiting
+
+    async def _poll_on(self) -> None:
+        """The whole market's snapshot every few seconds, in place of a stream."""
+        self._polls = StreamHealth()
+        self._watch.patience = timedelta(seconds=3 * self._poll_seconds)
+        table, bars = self._table, SnapshotBars(int(self._table.pre_open_s * 1000))
+        while True:
+            if table is not self._table:
+                table, bars = self._table, SnapshotBars(int(self._table.pre_open_s * 1000))
+            if table.hours.phase(self._market_time()) is not Phase.CLOSED:
+                try:
+                    with self._clock.busy():
+                        rows = await self._market.market_snapshot()
+                        batch = await asyncio.to_thread(bars.take, rows, int(self._clock.now().timestamp() * 1000))
+                        if table is self._table:
+                            await self._take(batch)
+                    self._polls = StreamHealth()
+                except NotEntitled as error:
+                    log.warning("live_snapshot_not_entitled", reason=str(error))
+                    self._polls = StreamHealth(str(error))
+                    return
+                except ProviderError as error:
+                    if isinstance(error, Unauthorized):
+                        raise
+                    self._polls = StreamHealth(str(error))
+            await self._clock.sleep(self._poll_seconds)
 
     def _flush(self) -> None:
         batches, self._pending, self._pending_bars = self._pending, [], 0
@@ -245,7 +284,7 @@ class LiveService:
             await self._clock.sleep(RECONCILE_SECONDS)
             lately = self._market_time() - timedelta(seconds=2 * RECONCILE_SECONDS)
             idle = self._table.hours.phase(lately) is Phase.CLOSED and self._table.hours.phase(self._market_time()) is Phase.CLOSED
-            if idle or self._recovery_wanted.is_set() or self._stream.health().trouble is not None:
+            if idle or self._polls is not None or self._recovery_wanted.is_set() or self._stream.health().trouble is not None:
                 continue
             try:
                 await self._reconcile_once(self._table)
@@ -290,4 +329,4 @@ class LiveService:
             await self._clock.sleep(1.0)
 
     def status(self) -> FeedStatus:
-        return self._watch.status(self._market_time(), self._table, self.mode, self._stream.health())
+        return self._watch.status(self._market_time(), self._table, self.mode, self._polls or self._stream.health())

@@ -3,6 +3,7 @@
     free-plan        end of day: neither snapshot nor stream nor files, 5 requests a minute
     starter-plan     all of it 15 minutes late
     developer-plan   the same
+    snapshot-plan    all of it, at once, but no stream
     advanced-plan    all of it, at once
 
 Pure; `server.py` refuses what is not included.
@@ -32,6 +33,7 @@ PLANS = {
     "free-plan": Plan(("snapshot", FILES, STREAM), LATE, 5),
     "starter-plan": DELAYED,
     "developer-plan": DELAYED,
+    "snapshot-plan": Plan((STREAM,)),
     "advanced-plan": ALL,
 }
 
