@@ -10,6 +10,7 @@
 | trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
+| polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
 | ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
@@ -49,6 +50,7 @@ NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 
 LISTS_KEY = "lists:current"
+ACTIVE_KEY = "polygon_ws:active_tickers"
 TRADING_SESSION_KEY = "trading:session"
 UNIVERSE_KEY = "ticker:universe"
 POINTER_KEY = "baselines:current"

@@ -74,6 +74,7 @@ class ScannerService:
         self._looked_at: datetime | None = None
         self._lists: list[ScanList] = []
         self._sent: dict[str, Snapshot] = {}
+        self._active: frozenset[str] | None = None  # as told; None: to be told again
         self._session: date | None = None
         self._members: dict[Phase, dict[str, list[str]]] = {}
         self._resting = False
@@ -107,6 +108,7 @@ class ScannerService:
         frame = self._admitted(as_of)
         if frame is not None:
             await self._scan(frame)
+        await self._tell_active()
         self.cycles += 1
 
     async def _cycle_on(self) -> None:
@@ -210,6 +212,7 @@ class ScannerService:
         frame, sent = await self._bus.get_frame(name), self._sent[name]
         if frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
             log.warning("bus_emptied", list=name)
+            self._active = None
             await self._bus.put_lists([found.definition for found in self._lists])
             await self._send_again(self._lists)
 
@@ -217,6 +220,13 @@ class ScannerService:
         states = [(self._sent[found.name], found.definition.built_in) for found in lists]
         if states:
             await self._bus.publish_frames([(state.list, _frame_of(state), encode(state), built_in) for state, built_in in states])
+
+    async def _tell_active(self) -> None:
+        """Keep the set of symbols on any list as it is."""
+        active = frozenset(row["symbol"] for state in self._sent.values() for row in state.rows)
+        if active != self._active:
+            await self._bus.put_active(active)
+            self._active = active
 
     # Lists
 
