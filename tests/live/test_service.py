@@ -20,6 +20,7 @@ from tradeul.market_calendar import nyse
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
 from tradeul.records.entitlements import Mode
 from tradeul.records.events import BaselinesChanged, StreamHealth
+from tradeul.records.tickers import Ticker
 
 SESSION = date(2025, 2, 13)
 HOURS = nyse().hours(SESSION)
@@ -275,6 +276,34 @@ async def test_a_closed_market_is_not_reconciled(tmp_path):
     async with living(tmp_path, at(57_600 - 400), Forgetful) as (clock, _, vendor, *_):
         await clock.advance_to(at(57_600 + 7200))
         assert 3 <= vendor.snapshots <= 5
+
+
+class Listing(ScriptedVendor):
+    """Lists NEW, a warrant, and knows nothing of XXX."""
+
+    def __init__(self, clock):
+        super().__init__(clock, ("AAA", "NEW", "XXX"))
+        self.asked_of = []
+
+    async def ticker(self, symbol):
+        self.asked_of.append(symbol)
+        self.fail("ticker")
+        return Ticker(symbol, "New Inc. Warrant", "WARRANT") if symbol == "NEW" else None
+
+
+async def test_a_symbol_that_appears_is_asked_of_the_reference_once(tmp_path):
+    async with living(tmp_path, at(-100), Listing) as (clock, bus, vendor, service, _):
+        await clock.advance_to(at(90))
+        assert vendor.asked_of == []  # without the universe everybody would be new
+        table = pl.DataFrame({"symbol": ["AAA"], "atr": [1.0]}).with_columns(
+            **{name: pl.lit(None, dtype) for name, dtype in COLUMNS.items() if name not in ("symbol", "atr")}
+        )
+        await bus.put_baselines(SESSION, Baselines(SESSION, True, 20, table.select(*COLUMNS), *np.zeros((3, 1, SLOTS))).to_arrow())
+        vendor.refuse = {"ticker": [VendorUnavailable("503")]}
+        await clock.advance_to(at(900))
+        assert vendor.asked_of == ["NEW", "NEW", "XXX"]
+        frame = service.frame()
+        assert frame.newcomers == {"NEW": Ticker("NEW", "New Inc. Warrant", "WARRANT")}
 
 
 class Streamless(ScriptedVendor):

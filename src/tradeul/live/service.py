@@ -13,6 +13,7 @@ queue is, and says when it drops.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -23,6 +24,7 @@ from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.feed_watch import FeedWatch, is_news
 from tradeul.live.frames import market_frame
+from tradeul.live.newcomers import Newcomers
 from tradeul.live.polling import SnapshotBars
 from tradeul.live.recovery import accept, candidates, differing, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
@@ -37,6 +39,7 @@ FLUSH_BARS = 2048
 CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
+NEWCOMERS_LOOK_SECONDS, NEWCOMERS_A_LOOK = 10.0, 20
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
 TELL_SECONDS = 5  # the feed's status, when nothing has changed
 RECONCILE_SECONDS = 300.0
@@ -99,7 +102,7 @@ class LiveService:
         async with asyncio.TaskGroup() as group:
             duties = [self._watch_baselines, self._load_baselines, self._tell]
             if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover, self._reconcile]
+                duties += [self._hear, self._recover, self._reconcile, self._introduce]
             for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
 
@@ -144,6 +147,28 @@ class LiveService:
                 baselines = (await asyncio.to_thread(Baselines.from_arrow, blob)).table
                 table.set_levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
                 self._levels_of = table
+
+    async def _introduce(self) -> None:
+        """Ask the reference about symbols that the baselines do not know, once each."""
+        newcomers, of = Newcomers(self._table), self._table
+        while True:
+            await self._clock.sleep(NEWCOMERS_LOOK_SECONDS)
+            if of is not self._table:
+                newcomers, of = Newcomers(self._table), self._table
+            if self._levels_of is not of:
+                continue  # as long as the universe is unknown everybody would be new
+            for symbol in [*islice(newcomers.wanted(), NEWCOMERS_A_LOOK)]:
+                try:
+                    ticker = await self._market.ticker(symbol)
+                except ProviderError as error:
+                    if isinstance(error, Unauthorized):
+                        raise
+                    log.warning("live_newcomer_not_known", symbol=symbol, reason=str(error))
+                    if error.retryable:
+                        break
+                    ticker = None
+                newcomers.note(symbol, ticker)
+                log.info("live_newcomer", symbol=symbol, kind=None if ticker is None else ticker.kind)
 
     # --- the stream --------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ All calls come from one thread. It reads no clock and awaits nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from tradeul.live.windows import Windows
 from tradeul.market_calendar import SessionHours
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch
 from tradeul.records.frame import FloatArray
+from tradeul.records.tickers import Ticker
 
 IntArray = npt.NDArray[np.int64]
 
@@ -64,6 +65,8 @@ class TodayTable:
         self.close_s = int(hours.close_at.timestamp() - self.pre_open_s)
         self.symbols: list[str] = []
         self.index: dict[str, int] = {}
+        self.universe: frozenset[str] = frozenset()  # of the baselines
+        self.newcomers: Mapping[str, Ticker] = {}  # what the reference says of symbols beyond it
         self._sorted: list[str] = []
         self._order: IntArray = np.zeros(0, np.int64)
         self.columns: dict[str, FloatArray] = {name: np.zeros(capacity) for name in ZERO}
@@ -106,6 +109,7 @@ class TodayTable:
     def set_levels(self, symbols: Sequence[str], atr: FloatArray, prev_close: FloatArray) -> None:
         """Take the universe and the levels that paths are judged by (dollars, split-adjusted; NaN unknown)."""
         self.add_symbols(symbols)
+        self.universe = frozenset(symbols)
         self._most_symbols = max(self._most_symbols, len(self.symbols) + ROOM)
         rows = [self.index[symbol] for symbol in symbols]
         self.columns["atr"][rows] = atr

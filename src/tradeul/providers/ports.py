@@ -45,6 +45,10 @@ class MarketData(Protocol):
         """Unadjusted bars of ``minutes`` minutes, both dates included, oldest first."""
         ...
 
+    async def ticker(self, symbol: str) -> Ticker | None:
+        """What is listed under a symbol; None: nothing."""
+        ...
+
     async def ticker_details(self, symbol: str) -> TickerDetails: ...
 
     async def free_floats(self) -> list[FreeFloat]:

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tradeul.records.tickers import Ticker
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -22,3 +24,4 @@ class MarketFrame(msgspec.Struct, frozen=True):
     as_of: datetime  # market time (UTC): bars that ended by then are in
     symbols: Sequence[str]
     columns: Mapping[str, FloatArray]
+    newcomers: Mapping[str, Ticker] = {}  # what is known of symbols that the baselines do not know; another object when it changes

@@ -176,7 +176,7 @@ class ScannerService:
         return None if self._resting or not len(frame.symbols) else frame
 
     async def _scan(self, frame: MarketFrame) -> None:
-        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines) else None
+        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines, frame.newcomers) else None
         outcome = await asyncio.to_thread(self._think, frame, join)
         self._join = outcome.join
         if outcome.outgoing:
@@ -188,7 +188,7 @@ class ScannerService:
 
     def _think(self, frame: MarketFrame, join: Join | None) -> Outcome:
         """In a thread; reads the service's state and changes none of it."""
-        join = join or Join(frame.symbols, self._baselines)
+        join = join or Join(frame.symbols, self._baselines, frame.newcomers)
         market = Market(frame, join, self._calendar.hours(frame.session))
         found_rows = scan_rows(market, self._lists, self._members)
         timestamp = _milliseconds(frame.as_of)
