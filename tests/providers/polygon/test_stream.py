@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from tests.providers.conftest import finish, serving
 from tradeul.errors import NotEntitled, SettingsError, Unauthorized
 from tradeul.providers.polygon import stream as stream_module
-from tradeul.providers.polygon.stream import PolygonStream, squeezed
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.records.bars import StreamBar
 
 
 def status(kind, message=""):
@@ -195,8 +195,10 @@ async def test_a_silent_vendor_in_the_handshake_is_left(clock, monkeypatch):
     assert len(vendor.at) == 2
 
 
-async def test_a_full_queue_loses_seconds_only_and_counts_them(clock):
-    frames = [[second(f"S{n}"), second(f"M{n}", ev="AM"), {"ev": "LULD", "T": "H", "t": n + 1, "i": [17]}] for n in range(9)]
+async def test_a_full_queue_merges_by_symbol_and_says_so(clock):
+    frames = [
+        [second("S", 1610144869000 + n * 1000), second(f"M{n}", ev="AM"), {"ev": "LULD", "T": "H", "t": n + 1, "i": [17]}] for n in range(9)
+    ]
     taken, arrived = asyncio.Event(), asyncio.Event()
 
     async def script(vendor, socket):
@@ -205,27 +207,29 @@ async def test_a_full_queue_loses_seconds_only_and_counts_them(clock):
             await vendor.send(socket, *frame)
         await vendor.barrier(socket)
         arrived.set()
+        await plays_on(vendor, socket)
+
+    async def plays_on(vendor, socket):
+        await taken_all.wait()
+        await vendor.send(socket, second("LAST"))
         await stays(socket)
 
+    taken_all = asyncio.Event()
     async with streaming(clock, script, queue_batches=4) as (_, stream, batches):
         await take(clock, batches, 1)
         taken.set()
         await arrived.wait()
-        # Five batches were one too many, and after four more once again.
-        (kept,) = await take(clock, batches, 1)
-        assert not stream._queue
-    assert [bar.symbol for bar in kept.minutes] == [f"M{n}" for n in range(9)]
-    assert [halt.at_ms for halt in kept.halts] == list(range(1, 10))
-    assert (kept.seconds, kept.resubscribed) == ([], False)
-    assert (stream.dropped, stream.problems) == (9, {"queue full": 2})
-
-
-def test_too_many_minutes_become_a_call_to_read_again(monkeypatch):
-    bar = StreamBar("A", 0, 60_000, 1, 1, 1, 1, 1)
-    batches = [StreamBatch(n, [bar] * 9, [bar] * 5, [HaltChange("A", True, n)]) for n in range(3)]
-    assert squeezed(batches) == StreamBatch(2, [], [bar] * 15, [halt for batch in batches for halt in batch.halts])
-    monkeypatch.setattr(stream_module, "MOST_KEPT", 17)
-    assert squeezed(batches) == StreamBatch(2, resubscribed=True)
+        *waited, merged = await take(clock, batches, 5)
+        taken_all.set()
+        (last,) = await take(clock, batches, 1)
+    assert [batch.minutes[0].symbol for batch in waited] == ["M0", "M1", "M2", "M3"]
+    assert [bar.symbol for bar in merged.minutes] == ["M4", "M5", "M6", "M7", "M8"]
+    (bar,) = merged.seconds
+    assert (bar.symbol, bar.volume, bar.end_ms - bar.start_ms) == ("S", 5 * 200, 5000)
+    assert [halt.at_ms for halt in merged.halts] == [9] and not merged.resubscribed
+    assert (stream.dropped, stream.problems) == (0, {"queue full, merged": 8})
+    assert [bar.symbol for bar in last.seconds] == ["LAST"]
+    assert clock._busy == 0
 
 
 async def test_the_stepped_clock_waits_for_the_consumer(clock):

@@ -7,10 +7,10 @@
 
 The vendor drops a slow reader, so frames are read and decoded at once and
 wait in a bounded queue of batches. When the consumer falls so far behind that
-it is full, all that waits becomes one batch without its second bars: a minute
-bar replaces its seconds anyway, so that nothing is wrong in a minute from then.
-If even minutes and halts alone are too many, they go too and the batch says
-`resubscribed`: read again what may be missing. Both are counted, never silent.
+it is full, what comes is merged by symbol (`backlog.py`) until the consumer has
+taken all of it: the newest prices stay, and nothing of a minute is lost. If even
+that is too much, the batch says `resubscribed`: read again what may be missing.
+All of it is counted and logged, never silent.
 
 While it connects, and from a frame's arrival until the consumer asks for the
 batch after it, `clock.busy()` is held. It does not know what a bar means.
@@ -18,7 +18,7 @@ batch after it, `clock.busy()` is held. It does not know what a bar means.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 import aiohttp
@@ -28,6 +28,7 @@ import structlog
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.providers.http import check_address, waits
+from tradeul.providers.polygon.backlog import Backlog
 from tradeul.providers.polygon.lag import LagMeter
 from tradeul.providers.polygon.wire_stream import AHEAD_MS, Frame, decode_frame
 from tradeul.records.bars import StreamBatch
@@ -42,7 +43,6 @@ TAKEN_WAIT_SECONDS, LONGEST_TAKEN_WAIT_SECONDS = 60.0, 1800.0
 HELD_SECONDS = 600.0  # a connection that stood so long was not taken back at once: the waits begin anew
 MOST_FRAME_BYTES = 16 << 20
 MOST_WAITING = 200_000  # messages in the queue, however few batches they are: some 50 MB
-MOST_KEPT = 50_000  # minute bars and halts kept of a full queue: four minutes of the whole market
 LOG_EVERY_SECONDS = 60.0
 
 log = structlog.get_logger()
@@ -56,19 +56,8 @@ def size(batch: StreamBatch) -> int:
     return len(batch.seconds) + len(batch.minutes) + len(batch.halts)
 
 
-def squeezed(batches: Sequence[StreamBatch]) -> StreamBatch:
-    """One batch for many: without second bars; empty but for `resubscribed` if the rest is still too much."""
-    last = batches[-1]
-    resubscribed = any(batch.resubscribed for batch in batches)
-    minutes = [bar for batch in batches for bar in batch.minutes]
-    halts = [halt for batch in batches for halt in batch.halts]
-    if len(minutes) + len(halts) > MOST_KEPT:
-        return StreamBatch(last.received_ms, resubscribed=True)
-    return StreamBatch(last.received_ms, [], minutes, halts, resubscribed)
-
-
 class PolygonStream:
-    """``messages``, ``dropped`` (bars that a full queue cost), ``reconnects`` and ``problems`` count since the start."""
+    """``messages``, ``dropped`` (messages that a full queue cost), ``reconnects`` and ``problems`` count since the start."""
 
     def __init__(self, clock: Clock, url: str, key: str, queue_batches: int = 1000, feed_delay_seconds: float = 0.0) -> None:
         """``feed_delay_seconds``: by how much the vendor holds everything back; it is no lag."""
@@ -84,6 +73,8 @@ class PolygonStream:
         self._queue: deque[tuple[StreamBatch, ExitStack]] = deque()
         self._filled = asyncio.Event()
         self._waiting = 0  # messages in the queue
+        self._backlog: Backlog | None = None  # what came since the queue was full
+        self._backlog_held = ExitStack()
         self._delay_ms = int(feed_delay_seconds * 1000)
         self._lag = LagMeter()
         self._logged_at_ms: dict[str, int] = {}
@@ -110,6 +101,11 @@ class PolygonStream:
                     self._waiting -= size(batch)
                     with held:
                         yield batch
+                if self._backlog is not None:
+                    batch, held = self._taken_backlog()
+                    with held:
+                        yield batch
+                    continue
                 if reading.done():
                     await reading
                 self._filled.clear()
@@ -119,7 +115,8 @@ class PolygonStream:
             await asyncio.wait([reading])
             while self._queue:
                 self._queue.popleft()[1].close()
-            self._waiting = 0
+            self._backlog_held.close()
+            self._waiting, self._backlog = 0, None
 
     async def _read(self) -> None:
         """Connect for ever; ends only by an error that asking again cannot heal."""
@@ -227,23 +224,32 @@ class PolygonStream:
                 self._count_problem(f"status {status[:24]}", 1, text)
 
     def _put(self, batch: StreamBatch) -> None:
-        held = ExitStack()
-        held.enter_context(self._clock.busy())
-        self._queue.append((batch, held))
-        self._waiting += size(batch)
-        if len(self._queue) > self._queue_batches or self._waiting > MOST_WAITING:
-            self._squeeze()
+        if self._backlog is None and (len(self._queue) >= self._queue_batches or self._waiting + size(batch) > MOST_WAITING):
+            self._backlog = Backlog()
+            self._backlog_held.enter_context(self._clock.busy())
+        if self._backlog is not None:
+            self._add_to_backlog(self._backlog, batch)
+        else:
+            held = ExitStack()
+            held.enter_context(self._clock.busy())
+            self._queue.append((batch, held))
+            self._waiting += size(batch)
         self._filled.set()
 
-    def _squeeze(self) -> None:
-        kept = squeezed([batch for batch, _ in self._queue])
-        dropped, batches = self._waiting - size(kept), len(self._queue)
-        self.dropped += dropped
-        self._count_problem("queue full", 1, f"{dropped} of {self._waiting} messages dropped from {batches} batches")
-        while len(self._queue) > 1:
-            self._queue.popleft()[1].close()
-        self._queue[0] = (kept, self._queue[0][1])
-        self._waiting = size(kept)
+    def _add_to_backlog(self, backlog: Backlog, batch: StreamBatch) -> None:
+        merged, dropped = backlog.merged, backlog.dropped
+        backlog.add(batch)
+        self.dropped += backlog.dropped - dropped
+        waiting = f"{self._waiting} messages wait, {len(backlog)} merged by symbol"
+        self._count_problem("queue full, merged", backlog.merged - merged, waiting)
+        if backlog.dropped > dropped:
+            self._count_problem("queue full, dropped", backlog.dropped - dropped, waiting)
+
+    def _taken_backlog(self) -> tuple[StreamBatch, ExitStack]:
+        assert self._backlog is not None  # noqa: S101 asked before
+        taken, held = self._backlog.take(), self._backlog_held
+        self._backlog, self._backlog_held = None, ExitStack()
+        return taken, held
 
     def _count_problem(self, kind: str, number: int, detail: str = "") -> None:
         """At most one line a minute and kind; the counter has them all. Kinds beyond 50 are one kind: names come from outside."""
