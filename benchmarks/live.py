@@ -26,7 +26,7 @@ from aiohttp import WSMsgType, web
 
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
-from tradeul.clock import SystemClock
+from tradeul.clock import SimulatedClock, SystemClock
 from tradeul.live.service import LiveService
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
@@ -40,7 +40,7 @@ TICKERS = 12_400
 FRAME_ROWS = 3_000
 ROUNDS = 7
 SYMBOLS = np.array([f"{chr(65 + n // 676 % 26)}{chr(65 + n // 26 % 26)}{chr(65 + n % 26)}{chr(65 + n // 17576)}" for n in range(TICKERS)])
-UNDER_MS = 1000
+AT = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)  # an hour into a session
 
 
 def frames_of(end_s: int, messages: int) -> list[bytes]:
@@ -78,8 +78,8 @@ def ingest(messages: int) -> None:
     print(f"  {messages / whole * 1000:,.0f} messages a second and core into the table")
 
 
-async def serve(messages: int, seconds: int) -> None:
-    """The flood's source: a vendor that says one thing only."""
+async def serve(messages: int, seconds: int, ahead: float) -> None:
+    """The flood's source: a vendor that says one thing only, ``ahead`` seconds of the machine's clock."""
     over = asyncio.Event()
 
     async def handle(request: web.Request) -> web.WebSocketResponse:
@@ -91,7 +91,7 @@ async def serve(messages: int, seconds: int) -> None:
                 await socket.receive()
         began = time.time()
         for second in range(seconds):
-            frames = await asyncio.to_thread(frames_of, int(time.time()), messages)
+            frames = await asyncio.to_thread(frames_of, int(time.time() + ahead), messages)
             await asyncio.sleep(max(began + second + 1 - time.time(), 0))
             for frame in frames:
                 await socket.send_frame(frame, WSMsgType.TEXT)
@@ -117,11 +117,13 @@ class NoHistory:
 
 
 async def flood(messages: int, seconds: int, state: Path) -> None:
-    command = [sys.executable, __file__, "--serve", "--messages", str(messages), "--seconds", str(seconds)]
+    now = datetime.now(UTC)
+    ahead = (AT - now).total_seconds()
+    command = [sys.executable, __file__, "--serve", "--messages", str(messages), "--seconds", str(seconds), "--ahead", str(ahead)]
     source = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220, S603
     assert source.stdout is not None
     port = int(await asyncio.to_thread(source.stdout.readline))
-    clock, calendar = Shifted(), nyse()
+    clock, calendar = SimulatedClock(now, AT, 1.0), nyse()
     server = EmbeddedServer(state, SystemClock())
     await server.start()
     bus = Bus(server.url, clock)
@@ -140,13 +142,15 @@ async def flood(messages: int, seconds: int, state: Path) -> None:
         lags.append(float(age or 0))
         if told.done():
             sent_at = sent_at or float(told.result().split()[1])
-            if live.status().messages >= messages * seconds or (not waiting and time.time() - sent_at > 20):
+            if not waiting and stream.messages >= messages * seconds or time.time() - sent_at > 30:
                 under_after = max(time.time() - sent_at, 0.001)
     status = live.status()
-    print(f"flood: {messages:,} messages a second for {seconds} s, as it was sent {messages * seconds:,}")
+    print(f"flood: {messages:,} messages a second for {seconds} s, {messages * seconds:,} in all")
     merged = sum(count for kind, count in status.problems.items() if "merged" in kind)
-    print(f"  received {stream.messages:,}, merged {merged:,}, dropped {status.dropped:,}, lag p50 {status.feed_lag_p50_ms} ms, p99 {status.feed_lag_p99_ms} ms")
-    print(f"  the newest bar was at most {max(lags[8:], default=0):.0f} ms old; all was in the table {under_after:.2f} s after the last was sent")
+    print(f"  received {stream.messages:,}, merged {merged:,}, dropped {status.dropped:,}")
+    print(
+        f"  the newest bar was at most {max(lags[8:], default=0):.0f} ms old; all was in the table {under_after:.2f} s after the last was sent"
+    )
     print(f"  longest pause of the event loop {watchdog.longest_seconds * 1000:.0f} ms, {watchdog.over_limit} above 50 ms")
     for task in running:
         task.cancel()
@@ -156,18 +160,15 @@ async def flood(messages: int, seconds: int, state: Path) -> None:
     await server.stop()
 
 
-class Shifted(SystemClock):
-    """The machine's clock: the session must be running for live to count what comes."""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=60_000)
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ahead", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        asyncio.run(serve(arguments.messages, arguments.seconds))
+        asyncio.run(serve(arguments.messages, arguments.seconds, arguments.ahead))
         return
     ingest(arguments.messages)
     with tempfile.TemporaryDirectory() as state:
