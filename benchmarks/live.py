@@ -120,7 +120,7 @@ async def flood(messages: int, seconds: int, state: Path) -> None:
     now = datetime.now(UTC)
     ahead = (AT - now).total_seconds()
     command = [sys.executable, __file__, "--serve", "--messages", str(messages), "--seconds", str(seconds), "--ahead", str(ahead)]
-    source = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220, S603
+    source = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     assert source.stdout is not None
     port = int(await asyncio.to_thread(source.stdout.readline))
     clock, calendar = SimulatedClock(now, AT, 1.0), nyse()
@@ -138,20 +138,20 @@ async def flood(messages: int, seconds: int, state: Path) -> None:
         await asyncio.sleep(0.25)
         live.frame()
         age = live.status().feed_age_ms
-        waiting = stream._waiting  # noqa: SLF001
+        waiting = stream._waiting
         lags.append(float(age or 0))
         if told.done():
             sent_at = sent_at or float(told.result().split()[1])
-            if not waiting and stream.messages >= messages * seconds or time.time() - sent_at > 30:
+            if (not waiting and stream.messages >= messages * seconds) or time.time() - sent_at > 30:
                 under_after = max(time.time() - sent_at, 0.001)
     status = live.status()
     print(f"flood: {messages:,} messages a second for {seconds} s, {messages * seconds:,} in all")
     merged = sum(count for kind, count in status.problems.items() if "merged" in kind)
     print(f"  received {stream.messages:,}, merged {merged:,}, dropped {status.dropped:,}")
-    print(
-        f"  the newest bar was at most {max(lags[8:], default=0):.0f} ms old; all was in the table {under_after:.2f} s after the last was sent"
-    )
-    print(f"  longest pause of the event loop {watchdog.longest_seconds * 1000:.0f} ms, {watchdog.over_limit} above 50 ms")
+    print(f"  the newest bar was at most {max(lags[8:], default=0):.0f} ms old")
+    print(f"  all was in the table {under_after:.2f} s after the last was sent")
+    longest_ms = watchdog.longest_seconds * 1000
+    print(f"  longest pause of the event loop {longest_ms:.0f} ms, {watchdog.over_limit} above 50 ms")
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)

@@ -66,3 +66,28 @@ async def test_a_delayed_plan_lives_a_quarter_of_an_hour_ago(tmp_path):
         traded = frame.columns["volume"] > 0
         assert np.nanmax(frame.columns["updated_at"][traded]) <= at(SESSION, time(9, 31, 30)).timestamp()
         assert not np.any(frame.columns["partial"])
+
+
+async def test_quotes_come_for_the_tickers_on_lists_and_end_with_them(tmp_path):
+    async with standing(tmp_path, at(SESSION, time(9, 40))) as stand:
+        await stand.clock.advance_to(at(SESSION, time(9, 41)))
+        lead = max(volumes(stand.live.frame()).items(), key=lambda item: item[1])[0]
+        assert spreads(stand) == {}
+        await stand.bus.put_active([lead, "NOBODY"])
+        await stand.clock.advance_to(at(SESSION, time(9, 42)))
+        assert list(spreads(stand)) == [lead] and 0 < spreads(stand)[lead] < 2
+        await stand.bus.put_active([])
+        await stand.clock.advance_to(at(SESSION, time(9, 42, 20)))
+        assert spreads(stand) == {}
+
+
+async def test_a_plan_without_quotes_has_no_spread_and_goes_on(tmp_path):
+    async with standing(tmp_path, at(SESSION, time(9, 50)), key="starter-plan", mode="DELAYED", delay=LATE.total_seconds()) as stand:
+        await stand.bus.put_active([issue.symbol for issue in stand.simulator.market.source.issues])
+        await stand.clock.advance_to(at(SESSION, time(9, 52)))
+        assert spreads(stand) == {} and not stand.live.status().stale
+
+
+def spreads(stand):
+    frame = stand.live.frame()
+    return {symbol: spread for symbol, spread in zip(frame.symbols, frame.columns["spread_pct"], strict=True) if not np.isnan(spread)}

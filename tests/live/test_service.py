@@ -39,7 +39,10 @@ class ScriptedVendor:
         self.clock, self.symbols = clock, symbols
         self.asked, self.refuse, self.cut = [], {}, None
         self.shares = 100.0
-        self.trouble = None
+        self.trouble, self.quoted = None, set()
+
+    async def want_quotes(self, symbols):
+        self.quoted = set(symbols)
 
     def health(self):
         return StreamHealth(self.trouble, 2_000, 2_050)

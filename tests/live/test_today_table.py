@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tradeul.live.frames import market_frame
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 HOURS = nyse().hours(date(2025, 2, 13))
 PRE = int(HOURS.pre_open_at.timestamp())
@@ -403,6 +403,27 @@ def test_names_that_only_the_stream_knows_are_bounded_and_counted():
     made.apply(batch([second("AAA", 1, 10.0, 3), second("X19", 2, 10.0, 1)]))
     assert len(made.symbols) == 8 and value(made, "volume", 9) == 3
     assert (made.counts["unknown_symbols"], made.counts["too_many_symbols"], made.counts["malformed"]) == (7, 15, 0)
+
+
+def test_the_spread_is_of_fresh_quotes_alone_and_does_not_change_with_time():
+    made = table()
+
+    def quoted(t, bid, ask):
+        made.apply(StreamBatch(0, quotes=[Quote(symbol, bid, ask, (PRE + t) * 1000) for symbol in ("AAA", "NOBODY")]))
+        return value(made, "spread_pct", t)
+
+    assert math.isnan(value(made, "spread_pct", 5))
+    assert quoted(10, 9.9, 10.1) == pytest.approx(2.0) == value(made, "spread_pct", 20_000)
+    assert math.isnan(quoted(11, 10.2, 10.1)) and math.isnan(quoted(12, None, 10.1)) and quoted(13, 10.0, 10.0) == 0
+    made.apply(batch([second("AAA", 70, 10.0, 5)]))
+    assert value(made, "spread_pct", 71) == 0
+    made.apply(batch([second("AAA", 74, 10.0, 5)]))  # ends more than a minute after the quote
+    assert math.isnan(value(made, "spread_pct", 75))
+    assert quoted(76, 9.9, 10.1) > 1
+    made.forget_quotes(but=["AAA"])
+    assert value(made, "spread_pct", 77) > 1
+    made.forget_quotes()
+    assert math.isnan(value(made, "spread_pct", 77)) and made.symbols == ["AAA"]
 
 
 def test_the_official_close_comes_a_minute_after_the_close():

@@ -40,6 +40,7 @@ CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
 NEWCOMERS_LOOK_SECONDS, NEWCOMERS_A_LOOK = 10.0, 20
+QUOTES_LOOK_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
 TELL_SECONDS = 5  # the feed's status, when nothing has changed
 RECONCILE_SECONDS = 300.0
@@ -102,7 +103,7 @@ class LiveService:
         async with asyncio.TaskGroup() as group:
             duties = [self._watch_baselines, self._load_baselines, self._tell]
             if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover, self._reconcile, self._introduce]
+                duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes]
             for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
 
@@ -188,11 +189,23 @@ class LiveService:
         async for batch in self._stream.batches():
             await self._take(batch)
 
+    async def _want_quotes(self) -> None:
+        """Quotes of the tickers that are on lists: what the scanner tells is wanted, nothing else."""
+        wanted: set[str] = set()
+        while not cancelled():
+            await self._clock.sleep(QUOTES_LOOK_SECONDS)
+            active = await self._bus.get_active()
+            if active != wanted:
+                wanted = active
+                await self._stream.want_quotes(wanted)
+                self._flush()
+                self._table.forget_quotes(but=wanted)
+
     async def _take(self, batch: StreamBatch) -> None:
         if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
             self._note_connection(batch)
         self._pending.append(batch)
-        self._pending_bars += len(batch.seconds) + len(batch.minutes)
+        self._pending_bars += len(batch.seconds) + len(batch.minutes) + len(batch.quotes)
         if self._pending_bars >= FLUSH_BARS:
             self._flush()
             await asyncio.sleep(0)  # a full queue must not keep the others waiting

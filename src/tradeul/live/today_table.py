@@ -19,7 +19,7 @@ All calls come from one thread. It reads no clock and awaits nothing.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars
 UNKNOWN = (
     *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end"),
     *("high_at", "low_at", "cross_at", "halted", "halt_told", "lowest_since_open", "highest_since_open", "atr"),
-    *("prev_close", "accumulated", "unexplained"),
+    *("prev_close", "accumulated", "unexplained", "bid", "ask", "quote_at"),
     *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_high", "snap_low", "snap_close"),
 )
 COUNTED = (
@@ -152,6 +152,7 @@ class TodayTable:
             bars += batch.minutes
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
             self._halts(batch)
+            self._quotes(batch)
         if not bars:
             return
         arrivals = stream_arrivals(bars, self._rows(bars), np.concatenate(kinds), self.hours)
@@ -183,6 +184,21 @@ class TodayTable:
             row, c = self.index.get(change.symbol), self.columns
             if row is not None and not at_s < c["halt_told"][row]:
                 c["halted"][row], c["halt_told"][row] = float(change.halted), at_s
+
+    def _quotes(self, batch: StreamBatch) -> None:
+        c = self.columns
+        for quote in batch.quotes:
+            row, at_s = self.index.get(quote.symbol), quote.at_ms / 1000 - self.pre_open_s
+            if row is not None and 0 <= at_s < self.length_s:
+                c["bid"][row], c["ask"][row], c["quote_at"][row] = quote.bid or np.nan, quote.ask or np.nan, at_s
+
+    def forget_quotes(self, but: Collection[str] = ()) -> None:
+        """Of all symbols that nobody quotes any more: only those of ``but`` go on."""
+        kept = [self.index[symbol] for symbol in but if symbol in self.index]
+        for name in ("bid", "ask", "quote_at"):
+            values = self.columns[name][kept]
+            self.columns[name][:] = np.nan
+            self.columns[name][kept] = values
 
     def _take_seconds(self, wave: Arrivals) -> None:
         closed = self.minutes.closed[self.minutes.find(wave.start_s // 60, wave.symbol)]
@@ -316,6 +332,7 @@ class TodayTable:
     def reconnected(self, since_s: float) -> None:
         """The stream is heard again: what was missed comes by REST to the minute, so windows stay known."""
         self.subscribed_s = since_s
+        self.forget_quotes()
         self.whole_from_s = math.ceil(since_s / 60) * 60 + AM_DELAY_SECONDS
 
     def apply_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> None:

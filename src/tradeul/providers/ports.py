@@ -1,6 +1,6 @@
 """What the services ask of a market data vendor; `polygon/` answers it. No implementation here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import date
 from typing import Protocol
 
@@ -89,6 +89,10 @@ class MarketStream(Protocol):
 
     def batches(self) -> AsyncIterator[StreamBatch]:
         """What arrives, in order. After a reconnect the first batch has ``resubscribed`` set."""
+        ...
+
+    async def want_quotes(self, symbols: Collection[str]) -> None:
+        """Have the quotes of these symbols in the batches, and of no others, as far as the plan has them."""
         ...
 
     def health(self) -> StreamHealth: ...

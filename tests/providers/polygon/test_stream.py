@@ -168,11 +168,11 @@ async def test_a_connection_that_was_held_begins_the_waits_anew(clock):
 
 
 async def test_bad_frames_are_counted_and_nothing_else_is_lost(clock):
-    bad = ["<html>", b"\xff\xfe", [{"ev": "A", "sym": "BAD"}, second("A")], [{"ev": "Q"}], [status("error", "LULD is not in your plan")]]
+    bad = ["<html>", b"\xff\xfe", [{"ev": "A", "sym": "BAD"}, second("A")], [{"ev": "T"}], [status("error", "LULD is not in your plan")]]
     async with streaming(clock, plays(*bad, [second("B")], then=stays)) as (vendor, stream, batches):
         found = await take(clock, batches, 2)
     assert [bar.symbol for batch in found for bar in batch.seconds] == ["A", "B"]
-    assert stream.problems == {"no JSON array": 2, "invalid A": 1, "unknown Q": 1, "status error": 1}
+    assert stream.problems == {"no JSON array": 2, "invalid A": 1, "unknown T": 1, "status error": 1}
     assert (stream.messages, len(vendor.at)) == (2, 1)
 
 
@@ -230,6 +230,55 @@ async def test_a_full_queue_merges_by_symbol_and_says_so(clock):
     assert (stream.dropped, stream.problems) == (0, {"queue full, merged": 8})
     assert [bar.symbol for bar in last.seconds] == ["LAST"]
     assert clock._busy == 0
+
+
+def asks(said):
+    return [(message["action"], message["params"].split(",")) for message in said if message["params"].startswith("Q.")]
+
+
+def listens(messages, *answers):
+    """Takes so many of the client's messages, answers, and waits for the end."""
+
+    async def script(vendor, socket):
+        await vendor.handshake(socket)
+        await vendor.send(socket, second())
+        for _ in range(messages):
+            vendor.said.append(await socket.receive_json())
+        await vendor.send(socket, *answers, second("HEARD"))
+        await stays(socket)
+
+    return script
+
+
+async def test_quotes_are_asked_of_who_is_wanted_by_differences_and_again_on_a_new_connection(clock):
+    async with streaming(clock, plays([second()]), listens(3)) as (vendor, stream, batches):
+        await stream.want_quotes(["A", "B"])
+        await take(clock, batches, 3)  # lost at once; the second connection
+        await stream.want_quotes(["B", "C"])
+        await stream.want_quotes(["B", "C"])  # nothing to say
+        await take(clock, batches, 1)
+        assert asks(vendor.said)[-3:] == [("subscribe", ["Q.A", "Q.B"]), ("unsubscribe", ["Q.A"]), ("subscribe", ["Q.C"])]
+
+
+async def test_quotes_asked_for_are_bounded_and_those_asked_already_stay(clock, monkeypatch):
+    monkeypatch.setattr(stream_module, "MOST_QUOTED", 3)
+    async with streaming(clock, listens(2)) as (vendor, stream, batches):
+        await take(clock, batches, 1)
+        await stream.want_quotes(["X", "Y"])
+        await stream.want_quotes(["A", "B", "X", "Y"])
+        await take(clock, batches, 1)
+    assert asks(vendor.said) == [("subscribe", ["Q.X", "Q.Y"]), ("subscribe", ["Q.A"])]
+
+
+async def test_a_plan_without_quotes_is_asked_once(clock):
+    refused = status("error", "not authorized to subscribe to Q. channels")
+    async with streaming(clock, listens(1, refused)) as (vendor, stream, batches):
+        await take(clock, batches, 1)
+        await stream.want_quotes(["A"])
+        await take(clock, batches, 1)
+        await stream.want_quotes(["B"])
+        assert stream._quoted == {"A"}
+        assert asks(vendor.said) == [("subscribe", ["Q.A"])]
 
 
 async def test_the_stepped_clock_waits_for_the_consumer(clock):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradeul.providers.polygon.wire_stream import StreamStatus, decode_frame
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 SECOND = {"ev": "A", "sym": "SPCE", "v": 200, "av": 8642007, "op": 25.66, "vw": 25.3981, "o": 25.3, "c": 25.39, "h": 25.4, "l": 25.2}
 SECOND |= {"a": 25.3714, "z": 50, "s": 1610144868000, "e": 1610144869000, "dv": "200.0", "dav": "8642007.0"}
@@ -51,6 +51,13 @@ def test_indicators_17_and_18_are_halt_and_resumption(indicators, halted):
 def test_band_updates_are_no_halts_and_no_problem():
     found = frame(HALT | {"i": [15, 16]}, HALT | {"i": []})
     assert (found.batch.halts, dict(found.problems)) == ([], {})
+
+
+def test_of_quotes_the_last_of_each_symbol_is_kept_and_no_price_is_none():
+    quote = {"ev": "Q", "sym": "MSFT", "bx": 4, "bp": 114.125, "bs": 100, "ax": 7, "ap": 114.128, "as": 160, "t": 1536036818784, "z": 3}
+    found = frame(quote, quote | {"sym": "A", "ap": 0}, quote | {"bp": 114.1}, quote | {"bp": -1}, quote | {"ap": 1e13})
+    assert found.batch.quotes == [Quote("MSFT", 114.1, 114.128, 1536036818784), Quote("A", 114.125, None, 1536036818784)]
+    assert found.problems == {"invalid Q": 2}
 
 
 @pytest.mark.parametrize("instant", [1601316752683746000, 1601316752683746, 1601316752683])

@@ -2,7 +2,7 @@
 
     minute bars    the last of each (symbol, start): it replaces the earlier anyway
     second bars    one for each (symbol, minute), with the sums, extremes and last price of all; none once the minute's bar is in
-    halts          the last of each symbol
+    halts, quotes  the last of each symbol
     beyond MOST    the newest bars of each symbol alone, and `resubscribed`: read again what may be missing
 
 A second that comes again is not added twice: what it says otherwise is left to its minute's bar.
@@ -10,10 +10,15 @@ A second that comes again is not added twice: what it says otherwise is left to 
 
 from collections.abc import Iterable
 
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 MOST = 50_000  # bars and halts: four minutes of the whole market, some 15 MB
 MINUTE_MS = 60_000
+
+
+def size(batch: StreamBatch) -> int:
+    """Messages in it."""
+    return len(batch.seconds) + len(batch.minutes) + len(batch.halts) + len(batch.quotes)
 
 
 class Backlog:
@@ -28,12 +33,13 @@ class Backlog:
         self._minutes: dict[tuple[str, int], StreamBar] = {}
         self._seconds: dict[tuple[str, int], StreamBar] = {}
         self._halts: dict[str, HaltChange] = {}
+        self._quotes: dict[str, Quote] = {}
 
     def __len__(self) -> int:
-        return len(self._minutes) + len(self._seconds) + len(self._halts)
+        return len(self._minutes) + len(self._seconds) + len(self._halts) + len(self._quotes)
 
     def add(self, batch: StreamBatch) -> None:
-        came, before = len(batch.seconds) + len(batch.minutes) + len(batch.halts), len(self)
+        came, before = size(batch), len(self)
         self._received_ms = batch.received_ms
         self._resubscribed |= batch.resubscribed
         for bar in batch.seconds:
@@ -46,15 +52,15 @@ class Backlog:
             known = self._halts.get(halt.symbol)
             if known is None or halt.at_ms >= known.at_ms:
                 self._halts[halt.symbol] = halt
+        self._quotes.update((quote.symbol, quote) for quote in batch.quotes)
         self.merged += came - (len(self) - before)
         if len(self) > self._most:
             self._shrink()
 
     def take(self) -> StreamBatch:
         """All of it as one batch."""
-        return StreamBatch(
-            self._received_ms, [*self._seconds.values()], [*self._minutes.values()], [*self._halts.values()], self._resubscribed
-        )
+        seconds, minutes, halts, quotes = ([*kept.values()] for kept in (self._seconds, self._minutes, self._halts, self._quotes))
+        return StreamBatch(self._received_ms, seconds, minutes, halts, self._resubscribed, quotes)
 
     def _add_second(self, bar: StreamBar) -> None:
         key = bar.symbol, bar.start_ms - bar.start_ms % MINUTE_MS
@@ -70,7 +76,7 @@ class Backlog:
         before = len(self)
         self._minutes, self._seconds = _newest(self._minutes.values()), _newest(self._seconds.values())
         if len(self) > self._most:  # of so many symbols as no market has
-            self._minutes, self._seconds, self._halts = {}, {}, {}
+            self._minutes, self._seconds, self._halts, self._quotes = {}, {}, {}, {}
         self.dropped += before - len(self)
         self._resubscribed = True
 

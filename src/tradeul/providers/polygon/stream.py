@@ -18,7 +18,7 @@ batch after it, `clock.busy()` is held. It does not know what a bar means.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack
 
 import aiohttp
@@ -28,13 +28,15 @@ import structlog
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.providers.http import check_address, waits
-from tradeul.providers.polygon.backlog import Backlog
+from tradeul.providers.polygon.backlog import Backlog, size
 from tradeul.providers.polygon.lag import LagMeter
 from tradeul.providers.polygon.wire_stream import AHEAD_MS, Frame, decode_frame
 from tradeul.records.bars import StreamBatch
 from tradeul.records.events import StreamHealth
 
 CHANNELS = "A.*,AM.*,LULD.*"
+MOST_QUOTED = 1500  # symbols whose quotes are asked: eleven lists of a hundred, and some of people's own
+CHANNELS_A_MESSAGE = 250
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 20.0  # a dead line is noticed within one and a half of it
 LONGEST_WAIT_SECONDS = 30.0
@@ -50,10 +52,6 @@ log = structlog.get_logger()
 
 class _TooManyConnections(VendorUnavailable):
     """Another connection with this key took over."""
-
-
-def size(batch: StreamBatch) -> int:
-    return len(batch.seconds) + len(batch.minutes) + len(batch.halts)
 
 
 class PolygonStream:
@@ -79,12 +77,37 @@ class PolygonStream:
         self._lag = LagMeter()
         self._logged_at_ms: dict[str, int] = {}
         self._trouble: str | None = "not connected yet"
+        self._socket: aiohttp.ClientWebSocketResponse | None = None  # while it is subscribed
+        self._wanted: set[str] = set()  # symbols whose quotes are wanted
+        self._quoted: set[str] = set()  # those that this connection has asked for
+        self._quotes_refused = False  # the plan has none
         self._taken = 0  # times in a row that another program took the connection
 
     def health(self) -> StreamHealth:
         now_ms = self._now_ms()
         lags = self._lag.percentile_ms(0.5, now_ms - self._delay_ms), self._lag.percentile_ms(0.99, now_ms - self._delay_ms)
         return StreamHealth(self._trouble, *lags, self.dropped, dict(self.problems))
+
+    async def want_quotes(self, symbols: Collection[str]) -> None:
+        """Have the quotes of these symbols in the batches from now on, and of no others; at most `MOST_QUOTED`, where the plan has them."""
+        kept = self._wanted & set(symbols)
+        self._wanted = kept | set(sorted(set(symbols) - kept)[: max(MOST_QUOTED - len(kept), 0)])
+        await self._reconcile_quotes()
+
+    async def _reconcile_quotes(self) -> None:
+        """Ask for what is wanted and not asked for, and the other way."""
+        if self._socket is None or self._quotes_refused:
+            return
+        changes = ("unsubscribe", self._quoted - self._wanted), ("subscribe", self._wanted - self._quoted)
+        self._quoted = set(self._wanted)
+        for action, symbols in changes:
+            channels = [f"Q.{symbol}" for symbol in sorted(symbols)]
+            for first in range(0, len(channels), CHANNELS_A_MESSAGE):
+                params = ",".join(channels[first : first + CHANNELS_A_MESSAGE])
+                try:
+                    await self._socket.send_str(msgspec.json.encode({"action": action, "params": params}).decode())
+                except (ConnectionError, aiohttp.ClientError):
+                    return  # the next connection asks for all of them
 
     async def batches(self) -> AsyncIterator[StreamBatch]:
         """One consumer at a time; close the iterator (`contextlib.aclosing`) when leaving early.
@@ -162,8 +185,13 @@ class PolygonStream:
                 if self.reconnects:
                     self._put(StreamBatch(self._now_ms(), resubscribed=True))
                 held.close()
-                async for message in socket:
-                    self._take(message)
+                self._socket, self._quoted = socket, set()
+                try:
+                    await self._reconcile_quotes()
+                    async for message in socket:
+                        self._take(message)
+                finally:
+                    self._socket = None
 
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         try:
@@ -200,7 +228,7 @@ class PolygonStream:
         self.messages += size(batch)
         if bars:
             self._lag.note(bars, received_ms - self._delay_ms)
-        if bars or batch.halts:
+        if size(batch):
             self._put(batch)
         for kind, number in frame.problems.items():
             self._count_problem(kind, number)
@@ -219,6 +247,9 @@ class PolygonStream:
                 raise _TooManyConnections(f"another program uses this key's one connection ({text}): stop it")
             case "connected" | "auth_success" | "success":
                 pass
+            case "error" if "Q." in text and not self._quotes_refused:
+                self._quotes_refused = True
+                log.warning("stream_quotes_not_entitled", reason=text, cost="spread_pct stays empty")
             case _:
                 # An error about one channel (LULD on a delayed plan) leaves the others running.
                 self._count_problem(f"status {status[:24]}", 1, text)

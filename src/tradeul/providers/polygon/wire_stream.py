@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tradeul.providers.polygon.wire import Instant, Text, epoch_ms, symbol_of
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 HALTED, RESUMED = 17, 18  # LULD indicators; the others move price bands
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -54,6 +54,13 @@ class _Band(msgspec.Struct, gc=False, tag_field="ev", tag="LULD"):
     i: list[int] = []
 
 
+class _Quote(msgspec.Struct, gc=False, tag_field="ev", tag="Q"):
+    sym: Text
+    t: Instant
+    bp: Amount | None = None
+    ap: Amount | None = None
+
+
 class StreamStatus(msgspec.Struct, frozen=True, tag_field="ev", tag="status"):
     status: str
     message: str = ""
@@ -67,7 +74,7 @@ class Frame(msgspec.Struct, frozen=True):
     problems: Counter[str]  # kind -> messages: "invalid A", "unknown T", "no JSON array" ...
 
 
-_Message = _Second | _MinuteBar | _Band | StreamStatus
+_Message = _Second | _MinuteBar | _Band | _Quote | StreamStatus
 _message: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
 _messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
 _raws: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -80,6 +87,7 @@ def decode_frame(body: bytes | str, received_ms: int, latest_ms: int = 2**63) ->
     [{"ev":"AM","sym":"GTE","v":4110,"av":9470157,"op":0.4372,"vw":0.4488,"o":0.4488,"c":0.4486,"h":0.4489,"l":0.4486,"a":0.4352,
       "z":685,"s":1610144640000,"e":1610144700000,"dv":"4110.0","dav":"9470157.0"},
      {"ev":"LULD","T":"MSFT","h":218.96,"l":198.11,"i":[17],"z":3,"t":1601316752683746000,"q":290317},
+     {"ev":"Q","sym":"MSFT","bx":4,"bp":114.125,"bs":100,"ax":7,"ap":114.128,"as":160,"c":0,"i":[604],"t":1536036818784,"q":50385480,"z":3},
      {"ev":"status","status":"auth_success","message":"authenticated"}]
     """
     problems: Counter[str] = Counter()
@@ -90,6 +98,7 @@ def decode_frame(body: bytes | str, received_ms: int, latest_ms: int = 2**63) ->
     seconds: list[StreamBar] = []
     minutes: list[StreamBar] = []
     halts: list[HaltChange] = []
+    quotes: dict[str, Quote] = {}
     statuses: list[StreamStatus] = []
     for m in messages:
         if isinstance(m, StreamStatus):
@@ -99,13 +108,15 @@ def decode_frame(body: bytes | str, received_ms: int, latest_ms: int = 2**63) ->
         elif isinstance(m, _Band):
             if HALTED in m.i or RESUMED in m.i:
                 halts.append(HaltChange(symbol, HALTED in m.i, epoch_ms(m.t) or received_ms))
+        elif isinstance(m, _Quote):
+            quotes[symbol] = Quote(symbol, m.bp or None, m.ap or None, m.t)
         elif m.e > latest_ms:
             problems["from the future"] += 1
         else:
             # Zero stands for "none yet" where a price or a size cannot be zero.
             bar = StreamBar(symbol, m.s, m.e, m.o, m.h, m.l, m.c, m.v, m.vw or None, m.z or None, m.av or None, m.op or None)
             (seconds if isinstance(m, _Second) else minutes).append(bar)
-    return Frame(StreamBatch(received_ms, seconds, minutes, halts), statuses, problems)
+    return Frame(StreamBatch(received_ms, seconds, minutes, halts, quotes=[*quotes.values()]), statuses, problems)
 
 
 def _one_by_one(body: bytes | str, problems: Counter[str]) -> list[_Message]:
@@ -136,6 +147,6 @@ def _kind_of(raw: msgspec.Raw | bytes) -> str:
     except NOT_JSON:
         return "invalid JSON"
     ev = message.get("ev") if isinstance(message, dict) else None
-    if ev in ("A", "AM", "LULD", "status"):
+    if ev in ("A", "AM", "LULD", "Q", "status"):
         return f"invalid {ev}"
     return f"unknown {ev[:12]}" if isinstance(ev, str) else "without ev"
