@@ -24,7 +24,7 @@ SCHEMA = {
     "transactions": pl.Float64(),
 }
 HEADER = ",".join(SCHEMA).encode()
-CHUNK = 8 << 20  # bytes of CSV parsed at a time
+CHUNK = 2 << 20  # bytes of CSV parsed at a time: joining them holds the interpreter
 # Packed bytes unpacked at a time. zlib copies what it has not taken yet, and holds the interpreter meanwhile: of a whole file
 # that is 0.3 s on a loaded machine, in which the event loop stands still.
 PACKED_PIECE = 256 << 10
