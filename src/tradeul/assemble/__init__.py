@@ -83,7 +83,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     delay = FEED_DELAY_SECONDS if is_late else 0.0
     stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
     poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, poll)
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, poll_seconds=poll)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
         live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch

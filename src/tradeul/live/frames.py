@@ -35,7 +35,7 @@ def market_frame(table: TodayTable, as_of: datetime) -> MarketFrame:
     values["halted"], values["partial"] = c["halted"], c["partial"]
     values["gap_state"] = gap_state(values["price"], values["open"], c["prev_close"], c["lowest_since_open"], c["highest_since_open"])
     symbols, order = table.in_order()
-    return MarketFrame(table.session, as_of, symbols, {name: column[order] for name, column in values.items()}, table.newcomers)
+    return MarketFrame(table.session, as_of, symbols, {name: column[order] for name, column in values.items()}, newcomers=table.newcomers)
 
 
 def _totals(table: TodayTable, t: float) -> dict[str, FloatArray]:

@@ -1,4 +1,4 @@
-"""Symbols that trade today and that the baselines do not know: which of them the reference is still to be asked about. Pure.
+"""Symbols that trade today and that the baselines do not know: what the reference says of them.
 
     in the table, traded, not in the universe -> asked once -> what is listed goes into frames (class, name, exchange)
 
@@ -6,13 +6,19 @@ What the reference does not know is not asked again this session; a sender of ma
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
+import structlog
 
+from tradeul.errors import ProviderError, Unauthorized
 from tradeul.live.today_table import TodayTable
+from tradeul.providers.ports import MarketData
 from tradeul.records.tickers import Ticker
 
-MOST_ASKED = 500  # a session
+MOST_ASKED, MOST_AT_ONCE = 500, 20  # a session; a look
+
+log = structlog.get_logger()
 
 
 class Newcomers:
@@ -31,6 +37,25 @@ class Newcomers:
                 return
             if symbol not in table.universe and symbol not in self._asked:
                 yield symbol
+
+    async def introduce(self, market: MarketData) -> None:
+        """Ask about the next few; what could not be had is wanted again.
+
+        Raises:
+            Unauthorized: final.
+        """
+        for symbol in [*islice(self.wanted(), MOST_AT_ONCE)]:
+            try:
+                ticker = await market.ticker(symbol)
+            except ProviderError as error:
+                if isinstance(error, Unauthorized):
+                    raise
+                log.warning("live_newcomer_not_known", symbol=symbol, reason=str(error))
+                if error.retryable:
+                    return
+                ticker = None
+            self.note(symbol, ticker)
+            log.info("live_newcomer", symbol=symbol, kind=None if ticker is None else ticker.kind)
 
     def note(self, symbol: str, ticker: Ticker | None) -> None:
         """The reference's answer; None: it knows no such symbol."""

@@ -13,7 +13,6 @@ queue is, and says when it drops.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 
 import structlog
 
@@ -39,7 +38,7 @@ FLUSH_BARS = 2048
 CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
-NEWCOMERS_LOOK_SECONDS, NEWCOMERS_A_LOOK = 10.0, 20
+NEWCOMERS_LOOK_SECONDS = 10.0
 QUOTES_LOOK_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
 TELL_SECONDS = 5  # the feed's status, when nothing has changed
@@ -158,18 +157,7 @@ class LiveService:
                 newcomers, of = Newcomers(self._table), self._table
             if self._levels_of is not of:
                 continue  # as long as the universe is unknown everybody would be new
-            for symbol in [*islice(newcomers.wanted(), NEWCOMERS_A_LOOK)]:
-                try:
-                    ticker = await self._market.ticker(symbol)
-                except ProviderError as error:
-                    if isinstance(error, Unauthorized):
-                        raise
-                    log.warning("live_newcomer_not_known", symbol=symbol, reason=str(error))
-                    if error.retryable:
-                        break
-                    ticker = None
-                newcomers.note(symbol, ticker)
-                log.info("live_newcomer", symbol=symbol, kind=None if ticker is None else ticker.kind)
+            await newcomers.introduce(self._market)
 
     # --- the stream --------------------------------------------------------------------------------------------------
 
