@@ -47,6 +47,11 @@ class ProviderContract:
         symbols = [ticker.symbol for ticker in await vendor.ask(vendor.data.tickers())]
         assert len(symbols) == len(set(symbols)) > 1_000
 
+    async def test_one_ticker_is_what_all_tickers_say_of_it_and_an_unknown_one_is_none(self, vendor):
+        listed = (await vendor.ask(vendor.data.tickers()))[3]
+        assert await vendor.ask(vendor.data.ticker(listed.symbol)) == listed
+        assert await vendor.ask(vendor.data.ticker("ZZZZZZ")) is None
+
     async def test_the_daily_bars_are_of_listed_tickers_and_sound(self, vendor):
         listed = {ticker.symbol for ticker in await vendor.ask(vendor.data.tickers())}
         bars = await vendor.ask(vendor.data.grouped_daily(vendor.previous_session()))

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
 import aiohttp
+import msgspec
 import pytest
 
 from tradeul.bus.embedded import EmbeddedServer
@@ -208,6 +209,17 @@ async def test_the_status_says_what_the_feed_said_and_stale_before_it_spoke(stan
             pass
         expected = {"type": "status", "feed_age_ms": 1200, "feed_lag_p99_ms": 2300, "phase": "MARKET_OPEN", "mode": "SIMULATED"}
         assert status == expected | {"stale": False}
+        feed = msgspec.structs.replace(feed, problems={"invalid A": 3}, trouble="closed", feed_lag_p50_ms=2100)
+        await stand.bus.publish(FEED_STATUS, feed)
+        async with asyncio.timeout(5):
+            while 'tradeul_feed_problems_total{kind="invalid A"} 3.0' not in (shown := await metrics(stand)):
+                await asyncio.sleep(0.01)
+        assert 'tradeul_feed_lag_seconds{quantile="0.5"} 2.1' in shown and "tradeul_feed_stale 0.0" in shown
+
+
+async def metrics(stand):
+    async with stand.client.get(stand.url + "/metrics") as response:
+        return await response.text()
 
 
 async def test_a_changed_set_of_lists_is_told_and_a_removed_one_is_ended(stand):

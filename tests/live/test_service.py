@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -18,7 +19,8 @@ from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
 from tradeul.records.entitlements import Mode
-from tradeul.records.events import BaselinesChanged
+from tradeul.records.events import BaselinesChanged, StreamHealth
+from tradeul.records.tickers import Ticker
 
 SESSION = date(2025, 2, 13)
 HOURS = nyse().hours(SESSION)
@@ -37,6 +39,13 @@ class ScriptedVendor:
         self.clock, self.symbols = clock, symbols
         self.asked, self.refuse, self.cut = [], {}, None
         self.shares = 100.0
+        self.trouble, self.quoted = None, set()
+
+    async def want_quotes(self, symbols):
+        self.quoted = set(symbols)
+
+    def health(self):
+        return StreamHealth(self.trouble, 2_000, 2_050)
 
     def fail(self, what):
         if self.refuse.get(what):
@@ -173,29 +182,131 @@ async def test_the_universe_and_its_levels_come_with_the_baselines(tmp_path):
         assert service.table.columns["atr"][:2] == pytest.approx([1.0, np.nan], nan_ok=True)
 
 
-async def test_the_feed_is_told_every_second_and_its_silence_is_stale(tmp_path):
-    async with living(tmp_path, at(-3)) as (clock, bus, vendor, service, _):
-        told = asyncio.Queue()
+@asynccontextmanager
+async def hearing(bus):
+    """What is told of the feed, as it is told."""
+    told = asyncio.Queue()
 
-        async def listen():
-            async for status in bus.subscribe(FEED_STATUS):
-                told.put_nowait(status)
+    async def listen():
+        async for status in bus.subscribe(FEED_STATUS):
+            told.put_nowait(status)
 
-        listening = asyncio.create_task(listen())
-        async with asyncio.timeout(5):
-            while await bus.redis.execute_command("PUBSUB", "NUMSUB", "feed:status") != [b"feed:status", 1]:
-                await asyncio.sleep(0.01)
+    listening = asyncio.create_task(listen())
+    async with asyncio.timeout(5):
+        while await bus.redis.execute_command("PUBSUB", "NUMSUB", "feed:status") != [b"feed:status", 1]:
+            await asyncio.sleep(0.01)
+    yield told
+    listening.cancel()
+
+
+async def next_of(told, wanted):
+    async with asyncio.timeout(5):
+        while not wanted(status := await told.get()):
+            pass
+    return status
+
+
+async def test_the_feed_is_told_and_its_silence_is_stale(tmp_path):
+    async with living(tmp_path, at(-3)) as (clock, bus, vendor, service, _), hearing(bus) as told:
         vendor.cut = (190, 10**9)
         await clock.advance_to(at(130))
-        async with asyncio.timeout(5):
-            for _ in range(130):
-                await told.get()
-        status = service.status()
-        assert (status.phase, status.mode, status.messages, status.symbols) == ("PRE_MARKET", "SIMULATED", 4, 2)
-        assert (status.feed_age_ms, status.feed_lag_p99_ms, status.stale) == (10_000, 2_000, False)
+        status = await next_of(told, lambda status: status.messages == 4)
+        assert (status.phase, status.mode, status.symbols, status.trouble) == ("PRE_MARKET", "SIMULATED", 2, None)
+        assert (status.feed_lag_p50_ms, status.feed_lag_p99_ms, status.stale) == (2_000, 2_050, False)
+        assert service.status().feed_age_ms == 10_000
         await clock.advance_to(at(270))
-        assert service.status().stale
-        listening.cancel()
+        assert (await next_of(told, lambda status: status.stale)).feed_age_ms >= 75_000
+
+
+class Seconds(ScriptedVendor):
+    async def batches(self):
+        now = int(self.clock.now().timestamp()) - PRE
+        while True:
+            now += 1
+            await self.clock.sleep_until(at(now))
+            if self.cut is None or now < self.cut[0]:
+                ms = (PRE + now - 3) * 1000
+                yield StreamBatch((PRE + now) * 1000, [StreamBar("AAA", ms, ms + 1000, 10, 10, 10, 10, 1.0)], [])
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_a_feed_that_stops_is_told_to_be_stale_within_five_seconds(tmp_path, is_silent):
+    async with living(tmp_path, at(1000), Seconds) as (clock, bus, vendor, *_), hearing(bus) as told:
+        vendor.cut = (1021, None)  # the last bar is heard at 1020
+        await clock.advance_to(at(1020))
+        if not is_silent:
+            vendor.trouble = "closed by the server"
+        await clock.advance_to(at(1025))
+        status = await next_of(told, lambda status: status.stale)
+        assert status.trouble == vendor.trouble
+        vendor.cut = vendor.trouble = None
+        await clock.advance_to(at(1028))
+        assert not (await next_of(told, lambda status: not status.stale)).trouble
+
+
+class Forgetful(ScriptedVendor):
+    """Its stream leaves out two minutes of BBB, and its snapshot always counts seven shares of AAA more than its bars."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.snapshots = 0
+
+    async def market_snapshot(self):
+        self.snapshots += 1
+        told = await super().market_snapshot()
+        return [msgspec.structs.replace(row, accumulated_volume=row.accumulated_volume + 7 * (row.symbol == "AAA")) for row in told]
+
+    async def batches(self):
+        async for batch in super().batches():
+            minute = (batch.minutes[0].start_ms // 1000 - PRE) // 60
+            kept = [bar for bar in batch.minutes if bar.symbol != "BBB" or minute not in (3, 4)]
+            yield msgspec.structs.replace(batch, minutes=kept)
+
+
+async def test_what_the_snapshot_says_otherwise_is_counted_and_healed_once(tmp_path):
+    async with living(tmp_path, at(-100), Forgetful) as (clock, _, vendor, service, _):
+        await clock.advance_to(at(390))
+        assert row(service, "BBB")["volume"] == 400
+        await clock.advance_to(at(640))
+        assert row(service, "BBB")["volume"] == 1000 and sorted(vendor.asked) == ["AAA", "BBB"]
+        await clock.advance_to(at(1990))
+        assert vendor.snapshots == 5 and sorted(vendor.asked) == ["AAA", "BBB"]
+        status = service.status()
+        assert (status.differences, status.healed, row(service)["volume"]) == (2, 1, 3300)
+
+
+async def test_a_closed_market_is_not_reconciled(tmp_path):
+    async with living(tmp_path, at(57_600 - 400), Forgetful) as (clock, _, vendor, *_):
+        await clock.advance_to(at(57_600 + 7200))
+        assert 3 <= vendor.snapshots <= 5
+
+
+class Listing(ScriptedVendor):
+    """Lists NEW, a warrant, and knows nothing of XXX."""
+
+    def __init__(self, clock):
+        super().__init__(clock, ("AAA", "NEW", "XXX"))
+        self.asked_of = []
+
+    async def ticker(self, symbol):
+        self.asked_of.append(symbol)
+        self.fail("ticker")
+        return Ticker(symbol, "New Inc. Warrant", "WARRANT") if symbol == "NEW" else None
+
+
+async def test_a_symbol_that_appears_is_asked_of_the_reference_once(tmp_path):
+    async with living(tmp_path, at(-100), Listing) as (clock, bus, vendor, service, _):
+        await clock.advance_to(at(90))
+        assert vendor.asked_of == []  # without the universe everybody would be new
+        table = pl.DataFrame({"symbol": ["AAA"], "atr": [1.0]}).with_columns(
+            **{name: pl.lit(None, dtype) for name, dtype in COLUMNS.items() if name not in ("symbol", "atr")}
+        )
+        await bus.put_baselines(SESSION, Baselines(SESSION, True, 20, table.select(*COLUMNS), *np.zeros((3, 1, SLOTS))).to_arrow())
+        vendor.refuse = {"ticker": [VendorUnavailable("503")]}
+        await clock.advance_to(at(900))
+        assert vendor.asked_of == ["NEW", "NEW", "XXX"]
+        frame = service.frame()
+        assert frame.newcomers == {"NEW": Ticker("NEW", "New Inc. Warrant", "WARRANT")}
 
 
 class Streamless(ScriptedVendor):

@@ -10,7 +10,7 @@ import pytest
 from tradeul.live.frames import market_frame
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 HOURS = nyse().hours(date(2025, 2, 13))
 PRE = int(HOURS.pre_open_at.timestamp())
@@ -187,6 +187,52 @@ def test_halts_and_resumes_are_known_once_told():
     assert value(made, "halted", 10) == 1
     made.apply(batch(halts=[HaltChange("AAA", False, (PRE + 19) * 1000), HaltChange("AAA", True, (PRE - 99) * 1000)]))
     assert value(made, "halted", 20) == 0
+
+
+def test_an_older_word_on_a_halt_does_not_undo_a_newer_one():
+    made = table()
+    for t, halted in ((9, True), (19, False), (9, True)):
+        made.apply(batch(halts=[HaltChange("AAA", halted, (PRE + t) * 1000)]))
+    assert value(made, "halted", 20) == 0
+
+
+def test_who_trades_again_is_no_longer_halted_even_if_the_resumption_was_missed():
+    made = table()
+    made.apply(batch([second("AAA", 7, 10.0, 5)], halts=[HaltChange("AAA", True, (PRE + 8) * 1000)]))
+    made.apply(batch([second("AAA", 8, 10.0, 5)]))
+    assert value(made, "halted", 20) == 1
+    made.apply(batch([second("AAA", 300, 11.0, 5)]))
+    assert value(made, "halted", 310) == 0
+
+
+def test_names_that_only_the_stream_knows_are_bounded_and_counted():
+    made = table(capacity=4)
+    made._most_symbols = 8
+    made.apply(batch([second(f"X{n}", 1, 10.0, 1) for n in range(20)], halts=[HaltChange("H", True, (PRE + 5) * 1000)]))
+    made.apply(batch([second("AAA", 1, 10.0, 3), second("X19", 2, 10.0, 1)]))
+    assert len(made.symbols) == 8 and value(made, "volume", 9) == 3
+    assert (made.counts["unknown_symbols"], made.counts["too_many_symbols"], made.counts["malformed"]) == (7, 15, 0)
+
+
+def test_the_spread_is_of_fresh_quotes_alone_and_does_not_change_with_time():
+    made = table()
+
+    def quoted(t, bid, ask):
+        made.apply(StreamBatch(0, quotes=[Quote(symbol, bid, ask, (PRE + t) * 1000) for symbol in ("AAA", "NOBODY")]))
+        return value(made, "spread_pct", t)
+
+    assert math.isnan(value(made, "spread_pct", 5))
+    assert quoted(10, 9.9, 10.1) == pytest.approx(2.0) == value(made, "spread_pct", 20_000)
+    assert math.isnan(quoted(11, 10.2, 10.1)) and math.isnan(quoted(12, None, 10.1)) and quoted(13, 10.0, 10.0) == 0
+    made.apply(batch([second("AAA", 70, 10.0, 5)]))
+    assert value(made, "spread_pct", 71) == 0
+    made.apply(batch([second("AAA", 74, 10.0, 5)]))  # ends more than a minute after the quote
+    assert math.isnan(value(made, "spread_pct", 75))
+    assert quoted(76, 9.9, 10.1) > 1
+    made.forget_quotes(but=["AAA"])
+    assert value(made, "spread_pct", 77) > 1
+    made.forget_quotes()
+    assert math.isnan(value(made, "spread_pct", 77)) and made.symbols == ["AAA"]
 
 
 def test_the_official_close_comes_a_minute_after_the_close():

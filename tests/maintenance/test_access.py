@@ -99,10 +99,12 @@ async def test_an_answer_that_did_not_come_takes_nothing_away():
     assert access.mode is Mode.DELAYED
 
 
-async def test_a_refused_stream_makes_it_end_of_day():
-    access = access_with(Scripted())
+async def test_a_refused_stream_is_told_with_its_cost_and_without_snapshot_it_is_end_of_day():
+    access = access_with(Scripted(Entitlements(snapshot=False)))
     await access.stream_refused()
-    assert access.mode is Mode.END_OF_DAY and "No stream" in access.missing[0]
+    assert access.mode is Mode.LIVE and "No stream" in access.missing[0]
+    await access.look()
+    assert access.mode is Mode.END_OF_DAY and "No snapshot and no stream" in access.missing[0]
 
 
 async def test_without_a_probe_it_is_simulated_and_nobody_is_asked():

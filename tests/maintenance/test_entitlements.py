@@ -16,7 +16,9 @@ REAL_TIME = Entitlements(snapshot=True, real_time=True, minutes=True, files=True
         (REAL_TIME, Mode.LIVE),
         (DELAYED, Mode.DELAYED),
         (FREE, Mode.END_OF_DAY),
-        (Entitlements(snapshot=True, real_time=True, stream=False), Mode.END_OF_DAY),
+        (Entitlements(snapshot=True, real_time=True, stream=False), Mode.LIVE),
+        (Entitlements(snapshot=True, real_time=False, stream=False), Mode.DELAYED),
+        (Entitlements(snapshot=False, stream=False), Mode.END_OF_DAY),
         (Entitlements(), Mode.LIVE),  # not known: nothing is taken away on a guess
     ],
 )

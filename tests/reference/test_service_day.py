@@ -18,6 +18,7 @@ from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
 from tradeul.providers.polygon.wire import decode_intraday, decode_snapshot
 from tradeul.providers.polygon.wire_stream import decode_frame
+from tradeul.records.events import StreamHealth
 
 SESSION = date(2026, 1, 5)
 START, CUT, STANDS, END = OPEN - 165, OPEN - 40, OPEN + 62, OPEN + 130
@@ -44,6 +45,15 @@ class RawVendor:
         self.reference.ticker(symbol).is_partial = True
         self.reference.fill(symbol, rows)
         return decode_intraday(json.dumps({"resultsCount": len(rows), "results": rows}).encode(), symbol)[0]
+
+    async def ticker(self, symbol):
+        """Nothing is known of a newcomer."""
+
+    async def want_quotes(self, symbols):
+        """The raw day has none."""
+
+    def health(self):
+        return StreamHealth()
 
     async def batches(self):
         resubscribed = True  # the connection that the start made

@@ -1,12 +1,14 @@
 import math
 import re
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradeul.records.tickers import Ticker
 from tradeul.scanner.columns import COLUMNS, KINDS, Join, market_table
 from tradeul.scanner.sql import Kind
 
@@ -195,6 +197,15 @@ def test_a_join_is_kept_while_symbols_and_baselines_stay(make):
     symbols.append("C")  # live may append to its own list
     assert not join.fits(symbols, held)
     assert not join.fits(["A", "B"], make.baselines(A={}))
+
+
+def test_a_newcomer_has_the_class_that_the_reference_says_and_baselines_win(make):
+    said = {"NEW": Ticker("NEW", "New Inc. Warrant", "WARRANT", "XNAS"), "A": Ticker("A", "Another", "ETF")}
+    frame = msgspec.structs.replace(make.frame("10:00", A={"price": 5}, NEW={"price": 7}, X={"price": 1}), newcomers=said)
+    held = make.baselines(A={"name": "Alpha"})
+    table = market_table(frame, held, make.hours).select("symbol", "class", "name", "exchange")
+    assert table.rows() == [("A", "CS", "Alpha", None), ("NEW", "WARRANT", "New Inc. Warrant", "XNAS"), ("X", None, None, None)]
+    assert not Join(frame.symbols, held).fits(frame.symbols, held, said)
 
 
 garbage = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0, 1e308, -1e308, 5e-324, 1.0, 1e18])

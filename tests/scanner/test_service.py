@@ -505,3 +505,26 @@ async def test_gappers_after_the_close_are_found_in_the_log_when_the_bus_died_wi
         with_membership(stand, 2)
         await stand.cycle(A={"trades": 1, "dollar_volume": 1}, C={"open": 150})
         assert await stand.symbols("gappers_up") == ["A", "B"]
+
+
+async def on_lists(stand):
+    names = [definition.name for definition in await stand.bus.get_lists()]
+    return {symbol for name in names for symbol in await stand.symbols(name)}
+
+
+async def test_the_symbols_on_any_list_are_a_set_on_the_bus_and_none_else(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        assert await stand.bus.get_active() == await on_lists(stand) == {"A", "B"}
+        await stand.cycle(A={"price": 100.5, "volume": 1000, "dollar_volume": 100})
+        assert await stand.bus.get_active() == await on_lists(stand) == {"B"}
+        await stand.bus.redis.flushall()
+        for _ in range(BUILT_IN + 1):
+            await stand.cycle()
+        assert await stand.bus.get_active() == {"B"}
+        stand.clock._now = nyse().hours(nyse().next(stand.session)).new_day_at
+        stand.session = nyse().next(stand.session)
+        stand.tickers = {}
+        await stand.cycle()
+        assert await stand.bus.get_active() == await on_lists(stand) == set()

@@ -51,6 +51,18 @@ async def test_one_symbol_is_all_that_its_subscriber_gets():
         assert {message.event_type for message in got} == {"A", "AM"}
 
 
+async def test_the_official_client_receives_quotes_of_who_trades_around_its_price():
+    async with serving(instant(9, 31, 0)) as (server, clock):
+        lead = server.market.source.issues[server.market.source.story.cast(instant(9, 31).date()).lead].symbol
+        got = await listened(server, clock, instant(9, 32, 30), f"Q.{lead}", f"A.{lead}")
+        quotes = [message for message in got if message.event_type == "Q"]
+        closes = {message.end_timestamp: message.close for message in got if message.event_type == "A"}
+        assert len(quotes) > 10 and {quote.symbol for quote in quotes} == {lead}
+        assert all(quote.bid_price < quote.ask_price for quote in quotes)
+        told = [(quote, closes[quote.timestamp]) for quote in quotes if quote.timestamp in closes]
+        assert len(told) > 10 and all(quote.bid_price <= close <= quote.ask_price for quote, close in told)
+
+
 async def test_a_wrong_key_is_refused():
     async with serving(instant(9, 31)) as (server, _):
         with pytest.raises(AuthError):

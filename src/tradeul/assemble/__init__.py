@@ -39,6 +39,8 @@ from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.membership_log import MembershipLog
 
+SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
+
 
 class Running(msgspec.Struct, frozen=True):
     """What a started product tells the console."""
@@ -81,9 +83,11 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
-    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, Closes(stores.lake, calendar))
+    stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
+    poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
+    closes = Closes(stores.lake, calendar)
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, closes=closes, poll_seconds=poll)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
     by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership

@@ -7,7 +7,7 @@ the readers of `topics.py` allow for.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tradeul.bus.topics import (
+    ACTIVE_KEY,
     DELTA_CHANNELS,
     EXPLAIN,
     LAST_RUN_KEY,
@@ -134,6 +135,19 @@ class Bus:
         async with self._asking() as redis:
             payload = await redis.get(frame_key(list_name))
         return None if payload is None else self._frames.decode(payload)
+
+    async def put_active(self, symbols: Collection[str]) -> None:
+        """Replace the set of symbols on any list, at one stroke."""
+        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
+            pipe.delete(ACTIVE_KEY)
+            if symbols:
+                pipe.sadd(ACTIVE_KEY, *symbols)
+            await pipe.execute()
+
+    async def get_active(self) -> set[str]:
+        async with self._asking() as redis:
+            found = await redis.smembers(ACTIVE_KEY)
+        return {symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in found}
 
     async def put_lists(self, lists: Sequence[ListDefinition]) -> None:
         async with self._asking() as redis:

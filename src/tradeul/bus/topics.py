@@ -11,6 +11,7 @@
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
 | ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
@@ -52,6 +53,7 @@ LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 EXPLAIN = Topic("explain:ask", ExplainRequest)
 
 LISTS_KEY = "lists:current"
+ACTIVE_KEY = "polygon_ws:active_tickers"
 TRADING_SESSION_KEY = "trading:session"
 UNIVERSE_KEY = "ticker:universe"
 POINTER_KEY = "baselines:current"

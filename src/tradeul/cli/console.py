@@ -40,7 +40,8 @@ def feed_line(running: Running, status: FeedStatus) -> str:
     wall = running.clock.now().astimezone(NEW_YORK)
     age = "no bars yet" if status.feed_age_ms is None else f"feed {status.feed_age_ms / 1000:.0f} s old"
     parts = [status.mode, f"session {status.session}", f"{wall:%H:%M:%S} ET", status.phase, f"{status.symbols:,} tickers"]
-    return " · ".join([*parts, f"{status.messages:,} messages", age, *(["STALE"] if status.stale else [])])
+    trouble = [*(["STALE"] if status.stale else []), *([status.trouble] if status.trouble else [])]
+    return " · ".join([*parts, f"{status.messages:,} messages", age, *trouble])
 
 
 async def _follow_maintenance(running: Running, bars: Progress) -> None:

@@ -26,6 +26,7 @@ from tradeul.clock import Clock
 from tradeul.errors import SequenceGap, StartError
 from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply, Unwatch, Watch
 from tradeul.gateway.fan_out import FanOut, Viewer
+from tradeul.gateway.feed_metrics import feed_metrics
 from tradeul.gateway.frames import close_frame, text_frame
 from tradeul.market_calendar import Calendar
 from tradeul.ops.http_service import JSON, PROBLEM_JSON, problem_body
@@ -39,7 +40,7 @@ from tradeul.records.messages import Connected, ListHead, Status, encode
 
 SWEEP_SECONDS = 0.25
 LOOK_SECONDS = 5.0  # `status` to everyone, and the comparison with frames
-FEED_SILENT_SECONDS = 10.0  # the feed's status comes once a second
+FEED_SILENT_SECONDS = 12.0  # the feed's status comes every five seconds
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 POLL_SECONDS = 0.02
@@ -309,7 +310,7 @@ class GatewayServer:
             counter("tradeul_gateway_refused_frames", "Frames of an older session.", self._fan_out.refused),
             counter("tradeul_gateway_cut_off", "Readers that were too slow for too long.", self._cut_off),
         ]
-        return web.Response(body=exposition(shown), headers={"Content-Type": TEXT_FORMAT})
+        return web.Response(body=exposition([*shown, *feed_metrics(self._feed)]), headers={"Content-Type": TEXT_FORMAT})
 
     async def _clear_cache(self, request: web.Request) -> web.Response:
         try:

@@ -15,6 +15,9 @@ from tradeul.market_calendar import SessionHours
 from tradeul.records.bars import IntradayBar, StreamBar
 from tradeul.records.frame import FloatArray
 
+LEAST_DOLLARS = 1e-6
+LEAST_SIZE_SHARES = 1e-3  # fractional shares are traded; a smaller average is no number of trades
+
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -68,12 +71,12 @@ COLUMNS = Arrivals.__struct_fields__[:14]
 
 
 def stream_arrivals(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: BoolArray, hours: SessionHours) -> Arrivals:
-    """``symbols[i]`` is the table's index of ``bars[i]``."""
+    """``symbols[i]`` is the table's index of ``bars[i]``; of a negative one the bar is left out, not counted as refused."""
     _, start_ms, end_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
     # None becomes NaN in a float array.
     told = [np.array(column, np.float64) for column in rest]
     volume, vwap, average_size, accumulated, official, session_vwap = told[4:]
-    trades = np.rint(np.divide(volume, average_size, out=np.full(len(volume), np.nan), where=average_size > 0))
+    trades = np.rint(np.divide(volume, average_size, out=np.full(len(volume), np.nan), where=average_size >= LEAST_SIZE_SHARES))
     index = np.array(symbols, np.int64)
     which = (index, is_minute, np.array(start_ms, np.int64), np.array(end_ms, np.int64))
     return _checked(hours, which, told[:5], (vwap, trades, accumulated, official, session_vwap))
@@ -106,8 +109,10 @@ def _checked(
     sane = (end > start) & (end - start <= 60_000) & (volume >= 0) & np.isfinite(volume) & (low > 0)
     # Open and close may lie outside high and low: the vendor's trade conditions update them apart.
     sane &= (high >= low) & np.isfinite(high) & (open_ > 0) & np.isfinite(open_) & (close > 0) & np.isfinite(close)
-    dollars = np.where(vwap > 0, vwap, close) * volume
-    kept = ours & sane & np.isfinite(dollars)
+    # A mean that lies far outside the bar's own prices is none.
+    dollars = np.where((vwap >= low / 2) & (vwap <= high * 2), vwap, close) * volume
+    sane &= np.isfinite(dollars)
+    kept = ours & sane & (symbol >= 0)
     counted = trades >= 0
     arrivals = Arrivals(
         symbol=symbol,
@@ -123,10 +128,10 @@ def _checked(
         trades=np.where(counted, trades, 0.0),
         accumulated=accumulated,
         session_vwap=session_vwap,
-        official_open=np.where(official > 0, official, np.nan),
+        official_open=np.where(official >= LEAST_DOLLARS, official, np.nan),
         tells_trades=bool(counted.any()),
     )
     if kept.all():
         return arrivals
-    refused = {"other_session": int((~ours).sum()), "malformed": int((ours & ~kept).sum())}
+    refused = {"other_session": int((~ours).sum()), "malformed": int((ours & ~sane).sum())}
     return msgspec.structs.replace(arrivals.take(kept), **refused)

@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from tradeul.analytics.extremes import gap_state
+from tradeul.analytics.quotes import spread_pct
 from tradeul.analytics.windows import ROW_SECONDS, WINDOWS, change_pct, is_seen, ratio, rows_at
 from tradeul.live.today_table import TodayTable
 from tradeul.records.frame import FloatArray, MarketFrame
@@ -30,11 +31,12 @@ def market_frame(table: TodayTable, as_of: datetime) -> MarketFrame:
     values |= {name: c[kept] + table.pre_open_s for name, kept in TIMES.items()}
     values |= _windows(table, row, last, values["price"], values["open"])
     values |= _counts(table, row)
+    values["spread_pct"] = spread_pct(c["bid"], c["ask"], c["quote_at"], c["last_end"])
     values["halted"], values["partial"] = c["halted"], c["partial"]
     state = gap_state(values["price"], values["open"], c["prev_close"], c["lowest_since_open"], c["highest_since_open"])
     values["gap_state"] = np.where(c["partial"] > 0, np.nan, state)
     symbols, order = table.in_order()
-    return MarketFrame(table.session, as_of, symbols, {name: column[order] for name, column in values.items()})
+    return MarketFrame(table.session, as_of, symbols, {name: column[order] for name, column in values.items()}, newcomers=table.newcomers)
 
 
 def _totals(table: TodayTable, t: float) -> dict[str, FloatArray]:

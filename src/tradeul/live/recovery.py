@@ -1,6 +1,7 @@
-"""What a start inside a session, or a lost connection, left out, and in which order to ask for it. Pure; `service.py` asks.
+"""What a start inside a session, a lost connection, or a lost message left out, and in which order to ask for it. Pure; `service.py` asks.
 
     subscribe -> snapshot -> which rows differ -> their minutes by REST, candidates first -> whole
+    every few minutes: snapshot -> which rows differ a minute later -> their minutes by REST -> counted as healed, or as the vendor's own
 
 The stream is heard before the snapshot is asked for, and a minute's bar replaces
 whatever was counted for its start; so the two sources merge in any order.
@@ -56,7 +57,7 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     table.seeded = True
     c, say, first_ms = table.columns, told.columns, table.pre_open_s * 1000
     c["partial"][:], c["filled"][:] = 0.0, 0.0
-    who = np.array([table.index[symbol] for symbol in told.symbols], np.int64)
+    who = _places(table, told)
     minute_end = (say["minute_start_ms"] - first_ms) / 1000 + 60
     c["snap_volume"][who] = say["accumulated_volume"]
     c["snap_vwap"][who] = np.where(say["day_vwap"] > 0, say["day_vwap"], say["minute_vwap"])
@@ -67,7 +68,7 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
     opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)
     c["open"][who[opened]], c["open_rank"][who[opened]] = say["day_open"][opened], OPEN_OF_SNAPSHOT
-    missing = _differs(table, who, say, minute_end)
+    missing = _is_missing(_missing_shares(table, told, table.subscribed_s or 0.0))
     c["partial"][who[missing]] = 1.0
     dollars = np.nan_to_num(say["accumulated_volume"] * c["snap_price"][who])
     order = np.argsort(-dollars, kind="stable")
@@ -80,19 +81,56 @@ def is_of_session(row: TickerSnapshot, first_ms: float) -> bool:
     return bool(told) and all(first_ms <= instant < first_ms + UNTIL_CLEARED_MS for instant in told)
 
 
-def _differs(table: TodayTable, who: IntArray, say: dict[str, FloatArray], minute_end: FloatArray) -> BoolArray:
-    """Whether shares are missing here, of minutes that ended before the stream was (again) heard.
+def differing(table: TodayTable, told: Told, settled_s: float) -> list[str]:
+    """The symbols that the snapshot says otherwise, the biggest first. All that ended by ``settled_s`` has had its time to come.
 
+    A difference that stayed after its minutes were asked again (`accept`) is the
+    vendor's own and not named again; rows under recovery are left to it.
+    """
+    table.add_symbols(told.symbols)
+    c = table.columns
+    who = _places(table, told)
+    shares = _missing_shares(table, told, settled_s)
+    known = np.abs(shares - c["unexplained"][who]) <= SAME_SHARES
+    differs = _is_missing(shares) & ~known & (c["partial"][who] == 0)
+    dollars = np.nan_to_num(np.abs(shares) * told.columns["minute_close"])
+    return [told.symbols[place] for place in np.argsort(-dollars, kind="stable") if differs[place]]
+
+
+def accept(table: TodayTable, told: Told, settled_s: float, asked: Sequence[str]) -> list[str]:
+    """After the minutes of ``asked`` are in: the symbols that still differ. What remains of them is the vendor's, and kept in mind."""
+    left = [symbol for symbol in differing(table, told, settled_s) if symbol in set(asked)]
+    places = {symbol: place for place, symbol in enumerate(told.symbols)}
+    shares = _missing_shares(table, told, settled_s)
+    for symbol in left:
+        table.columns["unexplained"][table.index[symbol]] = shares[places[symbol]]
+    return left
+
+
+def _places(table: TodayTable, told: Told) -> IntArray:
+    return np.array([table.index[symbol] for symbol in told.symbols], np.int64)
+
+
+def _missing_shares(table: TodayTable, told: Told, settled_s: float) -> FloatArray:
+    """Shares that the snapshot knows of and the table does not (negative: the other way), of minutes that ended by ``settled_s``.
+
+    NaN: it did not trade.
     The snapshot's running minute is left out on both sides: it is ahead of the
     stream by the vendor's delay, and its AM bar is still to come.
     """
+    say = told.columns
+    minute_end = (say["minute_start_ms"] - table.pre_open_s * 1000) / 1000 + 60
     accumulated = np.nan_to_num(say["accumulated_volume"])
-    ended = minute_end <= (table.subscribed_s or 0.0)
+    ended = minute_end <= settled_s
     expected = np.where(ended, accumulated, accumulated - np.nan_to_num(say["minute_volume"]))
     until = np.nan_to_num(np.where(ended, minute_end, minute_end - 60))
-    have = table.windows.volume_by(who, (until // ROW_SECONDS).astype(np.int64))
-    differs: BoolArray = (accumulated > 0) & (np.abs(expected - have) > SAME_SHARES)
-    return differs
+    have = table.windows.volume_by(_places(table, told), (until // ROW_SECONDS).astype(np.int64))
+    return np.where(accumulated > 0, expected - have, np.nan)
+
+
+def _is_missing(shares: FloatArray) -> BoolArray:
+    missing: BoolArray = np.abs(shares) > SAME_SHARES
+    return missing
 
 
 def candidates(table: TodayTable, missing: Sequence[str]) -> int:

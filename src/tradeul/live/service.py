@@ -2,6 +2,7 @@
 
     stream -> pending (bounded) -> today's table -> frame() for the scanner
     start inside a session, or a new connection -> snapshot -> minutes of the rows that differ, candidates first
+    no stream in the plan -> snapshots, every few seconds -> the same as a stream's batches
 
 Everything runs in the event loop, in slices: a flush of `FLUSH_BARS` bars takes
 some 5 ms, a frame under 10, a recovered symbol under one. What waits to be
@@ -10,11 +11,9 @@ queue is, and says when it drops.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
 import structlog
 
 from tradeul.analytics.baselines import Baselines
@@ -22,27 +21,31 @@ from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
+from tradeul.live.feed_watch import FeedWatch, is_news
 from tradeul.live.frames import market_frame
 from tradeul.live.last_close import Closes
-from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
+from tradeul.live.newcomers import Newcomers
+from tradeul.live.polling import SnapshotBars
+from tradeul.live.recovery import accept, candidates, differing, read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
 from tradeul.records.bars import StreamBatch
 from tradeul.records.entitlements import Mode
-from tradeul.records.events import FeedStatus
+from tradeul.records.events import FeedStatus, StreamHealth
 from tradeul.records.frame import MarketFrame
 
 FLUSH_BARS = 2048
 CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
 OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
+NEWCOMERS_LOOK_SECONDS = 10.0
+QUOTES_LOOK_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
 CLOSES_LOOK_SECONDS = 10.0
-LAGS_KEPT = 6000
-LAG_WINDOW_MS = 60_000
-# Silence beyond this is stale: with second bars the market is never silent, minute bars alone come once a minute.
-STALE_SECONDS, STALE_MINUTES_ONLY_SECONDS = 5.0, 75.0
+TELL_SECONDS = 5  # the feed's status, when nothing has changed
+RECONCILE_SECONDS = 300.0
+SETTLE_SECONDS = 60.0  # a late trade's bar is corrected within some 40 s
 
 log = structlog.get_logger()
 
@@ -65,23 +68,24 @@ class LiveService:
         feed_delay_seconds: float = 0.0,
         stream_refused: Callable[[], Awaitable[None]] | None = None,
         closes: Closes | None = None,
+        poll_seconds: float = 5.0,
     ) -> None:
         """``mode`` may be changed.
 
         ``stream_refused`` is told that the plan has no stream; without it, that ends the service.
         ``closes`` knows sessions by their daily bars: for END_OF_DAY, and for a start after the session's end.
+        ``poll_seconds``: how often the snapshot is asked where there is no stream.
         """
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
         self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
         self._stream_refused = stream_refused
         self._closes = closes
+        self._poll_seconds = poll_seconds
+        self._polls: StreamHealth | None = None  # how polling is, once it stands in for the stream
         self._pending: list[StreamBatch] = []
         self._pending_bars = 0
-        self._messages = 0
-        self._hears_seconds = False
-        self._heard_at: datetime | None = None
-        self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
+        self._watch = FeedWatch(self._market_time())
         self._baselines_wanted = asyncio.Event()
         self._recovery_wanted = asyncio.Event()
         self._levels_of: TodayTable | None = None  # the table that has its baselines
@@ -108,7 +112,7 @@ class LiveService:
             if self._closes is not None:
                 duties.append(self._look_for_closes)
             if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover]
+                duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes]
             for duty in duties:
                 group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
 
@@ -176,6 +180,17 @@ class LiveService:
                 table.set_levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
                 self._levels_of = table
 
+    async def _introduce(self) -> None:
+        """Ask the reference about symbols that the baselines do not know, once each."""
+        newcomers, of = Newcomers(self._table), self._table
+        while True:
+            await self._clock.sleep(NEWCOMERS_LOOK_SECONDS)
+            if of is not self._table:
+                newcomers, of = Newcomers(self._table), self._table
+            if self._levels_of is not of:
+                continue  # as long as the universe is unknown everybody would be new
+            await newcomers.introduce(self._market)
+
     # --- the stream --------------------------------------------------------------------------------------------------
 
     async def _hear(self) -> None:
@@ -187,19 +202,59 @@ class LiveService:
                 raise
             log.warning("live_stream_not_entitled", reason=str(error))
             await self._stream_refused()
+            if self.mode != Mode.END_OF_DAY:
+                await self._poll_on()
 
     async def _hear_on(self) -> None:
         async for batch in self._stream.batches():
-            first, self._heard_at = self._heard_at is None, self._market_time()
-            if first or batch.resubscribed:
-                self._note_connection(batch)
-            self._note_lag(batch)
-            self._pending.append(batch)
-            self._pending_bars += len(batch.seconds) + len(batch.minutes)
-            self._messages += len(batch.seconds) + len(batch.minutes) + len(batch.halts)
-            if self._pending_bars >= FLUSH_BARS:
+            await self._take(batch)
+
+    async def _want_quotes(self) -> None:
+        """Quotes of the tickers that are on lists: what the scanner tells is wanted, nothing else."""
+        wanted: set[str] = set()
+        while not cancelled():
+            await self._clock.sleep(QUOTES_LOOK_SECONDS)
+            active = await self._bus.get_active()
+            if active != wanted:
+                wanted = active
+                await self._stream.want_quotes(wanted)
                 self._flush()
-                await asyncio.sleep(0)  # a full queue must not keep the others waiting
+                self._table.forget_quotes(but=wanted)
+
+    async def _take(self, batch: StreamBatch) -> None:
+        if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
+            self._note_connection(batch)
+        self._pending.append(batch)
+        self._pending_bars += len(batch.seconds) + len(batch.minutes) + len(batch.quotes)
+        if self._pending_bars >= FLUSH_BARS:
+            self._flush()
+            await asyncio.sleep(0)  # a full queue must not keep the others waiting
+
+    async def _poll_on(self) -> None:
+        """The whole market's snapshot every few seconds, in place of a stream."""
+        self._polls = StreamHealth()
+        self._watch.patience = timedelta(seconds=3 * self._poll_seconds)
+        table, bars = self._table, SnapshotBars(int(self._table.pre_open_s * 1000))
+        while True:
+            if table is not self._table:
+                table, bars = self._table, SnapshotBars(int(self._table.pre_open_s * 1000))
+            if table.hours.phase(self._market_time()) is not Phase.CLOSED:
+                try:
+                    with self._clock.busy():
+                        rows = await self._market.market_snapshot()
+                        batch = await asyncio.to_thread(bars.take, rows, int(self._clock.now().timestamp() * 1000))
+                        if table is self._table:
+                            await self._take(batch)
+                    self._polls = StreamHealth()
+                except NotEntitled as error:
+                    log.warning("live_snapshot_not_entitled", reason=str(error))
+                    self._polls = StreamHealth(str(error))
+                    return
+                except ProviderError as error:
+                    if isinstance(error, Unauthorized):
+                        raise
+                    self._polls = StreamHealth(str(error))
+            await self._clock.sleep(self._poll_seconds)
 
     def _flush(self) -> None:
         batches, self._pending, self._pending_bars = self._pending, [], 0
@@ -216,12 +271,6 @@ class LiveService:
         self._flush()
         table.reconnected(since)
         self._recovery_wanted.set()
-
-    def _note_lag(self, batch: StreamBatch) -> None:
-        bars = batch.seconds or batch.minutes
-        self._hears_seconds |= bool(batch.seconds)
-        if bars:
-            self._lags.append((batch.received_ms, batch.received_ms - bars[0].end_ms - self._delay.total_seconds() * 1000))
 
     # --- recovery ----------------------------------------------------------------------------------------------------
 
@@ -287,36 +336,55 @@ class LiveService:
                 # The running minute is not whole yet: its seconds and its AM bar come by the stream.
                 table.apply_minutes(symbol, [bar for bar in bars if bar.start_ms + 60_000 <= asked_ms])
 
+    async def _reconcile(self) -> None:
+        """Hold the table against the vendor's snapshot, as long as something can come and a little longer."""
+        while True:
+            await self._clock.sleep(RECONCILE_SECONDS)
+            lately = self._market_time() - timedelta(seconds=2 * RECONCILE_SECONDS)
+            idle = self._table.hours.phase(lately) is Phase.CLOSED and self._table.hours.phase(self._market_time()) is Phase.CLOSED
+            if idle or self._polls is not None or self._recovery_wanted.is_set() or self._stream.health().trouble is not None:
+                continue
+            try:
+                await self._reconcile_once(self._table)
+            except ProviderError as error:
+                if isinstance(error, Unauthorized):
+                    raise
+                log.warning("live_not_reconciled", reason=str(error))
+
+    async def _reconcile_once(self, table: TodayTable) -> None:
+        with self._clock.busy():
+            asked_s = self._since_pre_open()
+            snapshots = await self._market.market_snapshot()
+            told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
+        await self._clock.sleep(SETTLE_SECONDS)
+        if table is not self._table or self._recovery_wanted.is_set():
+            return
+        self._flush()
+        asked = differing(table, told, asked_s)
+        if not asked:
+            return
+        table.counts["differences"] += len(asked)
+        late = await self._fill(table, asked, OTHER_REQUESTS)
+        left = accept(table, told, asked_s, [symbol for symbol in asked if symbol not in set(late)])
+        healed = len(asked) - len(late) - len(left)
+        table.counts["healed"] += healed
+        log.warning("live_differences", symbols=len(asked), healed=healed, late=len(late), sample=asked[:5])
+
     # --- telling -----------------------------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        turn = 0
+        turn, told = 0, self.status()
         while not cancelled():
             self._roll_over()
             self._flush()
             if self._levels_of is not self._table and turn % BASELINES_LOOK_SECONDS == 0:
                 self._baselines_wanted.set()
-            await self._bus.publish(FEED_STATUS, self.status())
+            status = self.status()
+            if turn % TELL_SECONDS == 0 or is_news(status, told):
+                told = status
+                await self._bus.publish(FEED_STATUS, status)
             turn += 1
             await self._clock.sleep(1.0)
 
     def status(self) -> FeedStatus:
-        now, table = self._market_time(), self._table
-        phase = table.hours.phase(now)
-        now_ms = self._clock.now().timestamp() * 1000
-        recent = [lag for received_ms, lag in self._lags if now_ms - received_ms <= LAG_WINDOW_MS]
-        newest_ms = (table.pre_open_s + table.newest_end_s) * 1000 if table.newest_end_s else None
-        patience = STALE_SECONDS if self._hears_seconds else STALE_MINUTES_ONLY_SECONDS
-        heard = self._heard_at
-        return FeedStatus(
-            session=table.session,
-            phase=str(phase),
-            mode=self.mode,
-            feed_age_ms=None if newest_ms is None else max(int(now.timestamp() * 1000 - newest_ms), 0),
-            feed_lag_p99_ms=int(np.percentile(recent, 99)) if recent else None,
-            stale=self.mode != Mode.END_OF_DAY
-            and phase is not Phase.CLOSED
-            and (heard is None or (now - heard).total_seconds() > patience),
-            messages=self._messages,
-            symbols=len(table.symbols),
-        )
+        return self._watch.status(self._market_time(), self._table, self.mode, self._polls or self._stream.health())

@@ -19,7 +19,7 @@ All calls come from one thread. It reads no clock and awaits nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +32,13 @@ from tradeul.live.windows import Windows
 from tradeul.market_calendar import SessionHours
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch
 from tradeul.records.frame import FloatArray
+from tradeul.records.tickers import Ticker
 
 IntArray = npt.NDArray[np.int64]
 
 ROOM = 16_384  # symbols; more make it grow, which costs a pause
 AM_DELAY_SECONDS = 5.0  # the vendor holds a minute's bar some 2 s
+HALT_PRINTS_SECONDS = 10  # who trades later than this after a halt was told has resumed, told or not (a lost connection)
 # Who said the open, by rank: a later word of the same rank replaces.
 OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 
@@ -44,11 +46,14 @@ OPEN_OF_BAR, OPEN_OF_SNAPSHOT, OPEN_OFFICIAL = 1.0, 2.0, 3.0
 ZERO = ("volume", "dollars", "trades", "pm_volume", "post_volume", "post_dollars", "post_trades", "side", "open_rank", "partial", "filled")
 UNKNOWN = (
     *("price", "last_end", "first_end", "high", "low", "pm_high", "pm_low", "open", "open_start", "close", "close_end", "regular_low"),
-    *("high_at", "low_at", "cross_at", "halted", "lowest_since_open", "highest_since_open", "atr", "prev_close"),
-    *("accumulated", "session_vwap"),
+    *("high_at", "low_at", "cross_at", "halted", "halt_told", "lowest_since_open", "highest_since_open", "atr"),
+    *("prev_close", "accumulated", "session_vwap", "unexplained", "bid", "ask", "quote_at"),
     *("snap_price", "snap_end", "snap_volume", "snap_vwap", "snap_regular_low", "snap_close"),
 )
-COUNTED = ("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "snapshots_refused")
+COUNTED = (
+    *("bars", "other_session", "malformed", "closed_minute", "too_old", "unknown_symbols", "too_many_symbols"),
+    *("snapshots_refused", "differences", "healed"),
+)
 
 
 class TodayTable:
@@ -60,6 +65,8 @@ class TodayTable:
         self.close_s = int(hours.close_at.timestamp() - self.pre_open_s)
         self.symbols: list[str] = []
         self.index: dict[str, int] = {}
+        self.universe: frozenset[str] = frozenset()  # of the baselines
+        self.newcomers: Mapping[str, Ticker] = {}  # what the reference says of symbols beyond it
         self._sorted: list[str] = []
         self._order: IntArray = np.zeros(0, np.int64)
         self.columns: dict[str, FloatArray] = {name: np.zeros(capacity) for name in ZERO}
@@ -75,6 +82,7 @@ class TodayTable:
         self.tells_trades = False
         self.newest_end_s = 0
         self.counts = dict.fromkeys(COUNTED, 0)
+        self._most_symbols = 2 * capacity  # that the stream may bring: names made up by a sender must not fill the memory
 
     # --- symbols -----------------------------------------------------------------------------------------------------
 
@@ -101,6 +109,8 @@ class TodayTable:
     def set_levels(self, symbols: Sequence[str], atr: FloatArray, prev_close: FloatArray) -> None:
         """Take the universe and the levels that paths are judged by (dollars, split-adjusted; NaN unknown)."""
         self.add_symbols(symbols)
+        self.universe = frozenset(symbols)
+        self._most_symbols = max(self._most_symbols, len(self.symbols) + ROOM)
         rows = [self.index[symbol] for symbol in symbols]
         self.columns["atr"][rows] = atr
         self.columns["prev_close"][rows] = prev_close
@@ -120,10 +130,16 @@ class TodayTable:
             # Only a bar that will be counted may bring its symbol in; the others' row is never used.
             unknown = [bar for bar in bars if bar.symbol not in index]
             good = stream_arrivals(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_), self.hours).symbol
-            known = len(self.symbols)
-            self.add_symbols([unknown[place].symbol for place in good])
-            self.counts["unknown_symbols"] += len(self.symbols) - known
+            self._admit([unknown[place].symbol for place in good])
             return [index.get(bar.symbol, -1) for bar in bars]
+
+    def _admit(self, symbols: Sequence[str]) -> None:
+        """Symbols that only the stream knows, as far as there is room."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.index]
+        admitted = new[: max(self._most_symbols - len(self.symbols), 0)]
+        self.add_symbols(admitted)
+        self.counts["unknown_symbols"] += len(admitted)
+        self.counts["too_many_symbols"] += len(new) - len(admitted)
 
     # --- bars --------------------------------------------------------------------------------------------------------
 
@@ -138,6 +154,7 @@ class TodayTable:
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
             frames.append(np.full(len(batch.seconds) + len(batch.minutes), frame))
             self._halts(batch)
+            self._quotes(batch)
         if not bars:
             return
         is_minute = np.concatenate(kinds)
@@ -165,11 +182,29 @@ class TodayTable:
 
     def _halts(self, batch: StreamBatch) -> None:
         for change in batch.halts:
-            if 0 <= change.at_ms / 1000 - self.pre_open_s < self.length_s:
-                self.add_symbols([change.symbol])
-                self.columns["halted"][self.index[change.symbol]] = float(change.halted)
-            else:
+            at_s = change.at_ms / 1000 - self.pre_open_s
+            if not 0 <= at_s < self.length_s:
                 self.counts["other_session"] += 1
+                continue
+            self._admit([change.symbol])
+            row, c = self.index.get(change.symbol), self.columns
+            if row is not None and not at_s < c["halt_told"][row]:
+                c["halted"][row], c["halt_told"][row] = float(change.halted), at_s
+
+    def _quotes(self, batch: StreamBatch) -> None:
+        c = self.columns
+        for quote in batch.quotes:
+            row, at_s = self.index.get(quote.symbol), quote.at_ms / 1000 - self.pre_open_s
+            if row is not None and 0 <= at_s < self.length_s:
+                c["bid"][row], c["ask"][row], c["quote_at"][row] = quote.bid or np.nan, quote.ask or np.nan, at_s
+
+    def forget_quotes(self, but: Collection[str] = ()) -> None:
+        """Of all symbols that nobody quotes any more: only those of ``but`` go on."""
+        kept = [self.index[symbol] for symbol in but if symbol in self.index]
+        for name in ("bid", "ask", "quote_at"):
+            values = self.columns[name][kept]
+            self.columns[name][:] = np.nan
+            self.columns[name][kept] = values
 
     def _take_seconds(self, wave: Arrivals) -> None:
         closed = self.minutes.closed[self.minutes.find(wave.start_s // 60, wave.symbol)]
@@ -275,6 +310,8 @@ class TodayTable:
         newest = ~(wave.end_s < c["last_end"][who])
         if not newest.all():
             wave, whole, who = wave.take(newest), whole[newest], who[newest]
+        resumed = (c["halted"][who] == 1) & (wave.start_s > c["halt_told"][who] + HALT_PRINTS_SECONDS)
+        c["halted"][who[resumed]] = 0.0
         c["price"][who], c["last_end"][who] = wave.close, wave.end_s
         more = wave.accumulated >= np.where(np.isnan(c["accumulated"][who]), 0.0, c["accumulated"][who])
         c["accumulated"][who[more]] = wave.accumulated[more]
@@ -313,6 +350,7 @@ class TodayTable:
     def reconnected(self, since_s: float) -> None:
         """The stream is heard again: what was missed comes by REST to the minute, so windows stay known."""
         self.subscribed_s = since_s
+        self.forget_quotes()
         self.whole_from_s = math.ceil(since_s / 60) * 60 + AM_DELAY_SECONDS
 
     def apply_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> None:

@@ -1,7 +1,7 @@
 """What follows from a key's entitlements: the mode, what each missing one costs, what the first load takes. Pure.
 
     probe (start, daily, on a 403) -> Entitlements -> mode, costs, windows
-    live's stream is refused       ->      "
+    live's stream is refused       ->      "        (without it live polls the snapshot)
 
 What is not known counts as had: nothing is taken away on a guess. It asks nobody.
 """
@@ -20,7 +20,7 @@ LONGEST_SLOT_LOAD_MINUTES = 240  # one request a ticker: as long as this is, it 
 
 def mode_of(had: Entitlements) -> Mode:
     """The mode of a real key."""
-    if had.snapshot is False or had.stream is False:
+    if had.snapshot is False:
         return Mode.END_OF_DAY
     return Mode.DELAYED if had.real_time is False else Mode.LIVE
 
@@ -53,8 +53,9 @@ def missing(had: Entitlements, windows: Windows, per_minute: int) -> tuple[str, 
     mode, slots = mode_of(had), slots_can_be_had(had, per_minute)
     said = []
     if mode is Mode.END_OF_DAY:
-        what = "snapshot and no stream" if had.snapshot is False else "stream"
-        said.append(f"No {what}: no live prices, the numbers are those of past closes.")
+        said.append("No snapshot and no stream: no live prices, the numbers are those of past closes.")
+    elif had.stream is False:
+        said.append("No stream: prices are asked every few seconds, windows are right to the minute, and halts are not known.")
     if mode is Mode.DELAYED:
         said.append("No real-time data: everything is 15 minutes late, and halts are not known.")
     if not slots:

@@ -1,6 +1,6 @@
 """What the services ask of a market data vendor; `polygon/` answers it. No implementation here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import date
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import msgspec
 
 from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
 from tradeul.records.entitlements import Entitlements
+from tradeul.records.events import StreamHealth
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 
@@ -42,6 +43,10 @@ class MarketData(Protocol):
 
     async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
         """Unadjusted bars of ``minutes`` minutes, both dates included, oldest first."""
+        ...
+
+    async def ticker(self, symbol: str) -> Ticker | None:
+        """What is listed under a symbol; None: nothing."""
         ...
 
     async def ticker_details(self, symbol: str) -> TickerDetails: ...
@@ -85,3 +90,9 @@ class MarketStream(Protocol):
     def batches(self) -> AsyncIterator[StreamBatch]:
         """What arrives, in order. After a reconnect the first batch has ``resubscribed`` set."""
         ...
+
+    async def want_quotes(self, symbols: Collection[str]) -> None:
+        """Have the quotes of these symbols in the batches, and of no others, as far as the plan has them."""
+        ...
+
+    def health(self) -> StreamHealth: ...

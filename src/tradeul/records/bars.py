@@ -59,6 +59,15 @@ class HaltChange(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
+class Quote(msgspec.Struct, frozen=True, gc=False):
+    """The best bid and ask of a symbol. None: nobody bids, or asks."""
+
+    symbol: str
+    bid: float | None
+    ask: float | None
+    at_ms: int
+
+
 class StreamBatch(msgspec.Struct, frozen=True):
     """What one stream frame held, in its order, split by kind."""
 
@@ -67,6 +76,7 @@ class StreamBatch(msgspec.Struct, frozen=True):
     minutes: list[StreamBar] = []
     halts: list[HaltChange] = []
     resubscribed: bool = False  # the connection is new: something may be missing before this batch
+    quotes: list[Quote] = []  # the last of each symbol
 
 
 class TickerSnapshot(msgspec.Struct, frozen=True, gc=False):

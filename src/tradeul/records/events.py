@@ -8,8 +8,18 @@ import msgspec
 SessionDate: TypeAlias = date  # where a field is named as the type
 
 
+class StreamHealth(msgspec.Struct, frozen=True):
+    """How a stream is. Counts are since its start."""
+
+    trouble: str | None = None  # why nothing can come, in words for people; None: connected
+    lag_p50_ms: int | None = None  # arrival - bar end, over the last minute
+    lag_p99_ms: int | None = None
+    dropped: int = 0  # messages that a full queue cost
+    problems: dict[str, int] = {}  # kind -> messages that could not be used
+
+
 class FeedStatus(msgspec.Struct, frozen=True):
-    """The live feed's health, published by live once a second."""
+    """The live feed's health, published by live every few seconds, and at once when it becomes stale or well."""
 
     session: date
     phase: str
@@ -19,6 +29,12 @@ class FeedStatus(msgspec.Struct, frozen=True):
     stale: bool
     messages: int  # since start
     symbols: int
+    feed_lag_p50_ms: int | None = None
+    trouble: str | None = None  # why nothing can come, in words for people
+    dropped: int = 0  # messages that a full queue cost, since start
+    problems: dict[str, int] = {}  # kind -> messages and bars that could not be used, since start
+    differences: int = 0  # rows that the vendor's snapshot said otherwise, this session
+    healed: int = 0  # of them, rows that agree after their minutes were asked again
 
 
 class BaselinesChanged(msgspec.Struct, frozen=True):

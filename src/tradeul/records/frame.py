@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tradeul.records.tickers import Ticker
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -23,3 +25,4 @@ class MarketFrame(msgspec.Struct, frozen=True):
     symbols: Sequence[str]
     columns: Mapping[str, FloatArray]
     whole_day: bool = False  # made of daily bars: volume is that of the whole session, whatever ``as_of`` says
+    newcomers: Mapping[str, Ticker] = {}  # what is known of symbols that the baselines do not know; another object when it changes

@@ -8,7 +8,7 @@ there (NaN >= 5 is true in polars, and sorts first). Definitions: CONTRACT.md, "
 Which rows are on a list is not decided here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from tradeul.analytics.baselines import Baselines
 from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
+from tradeul.records.tickers import Ticker
 from tradeul.scanner.sql import Kind
 
 
@@ -79,12 +80,16 @@ AGREES_WITH_UNADJUSTED = float(np.log(1.25))
 DISAGREES_WITH_ADJUSTED = float(np.log(1.6))
 UNVERIFIED = "unverified"
 
+NOBODY: Mapping[str, Ticker] = {}
+
 
 class Join:
     """Where each symbol of a frame stands in the baselines; kept while both stay the same."""
 
-    def __init__(self, symbols: Sequence[str], baselines: Baselines | None) -> None:
+    def __init__(self, symbols: Sequence[str], baselines: Baselines | None, newcomers: Mapping[str, Ticker] = NOBODY) -> None:
+        """``newcomers``: what is known of symbols that the baselines do not know."""
         self.symbols = list(symbols)
+        self.newcomers = newcomers
         self.baselines = baselines
         known: Sequence[str] = baselines.table["symbol"].to_list() if baselines else ()
         places = {symbol: place for place, symbol in enumerate(known)}
@@ -100,8 +105,9 @@ class Join:
         self.classes: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}  # filled by `floors.class_mask`
         self.announced = np.array([place for place, text in enumerate(self.texts["corp_action"]) if text is not None], dtype=np.intp)
 
-    def fits(self, symbols: Sequence[str], baselines: Baselines | None) -> bool:
-        return self.baselines is baselines and self.symbols == (symbols if isinstance(symbols, list) else list(symbols))
+    def fits(self, symbols: Sequence[str], baselines: Baselines | None, newcomers: Mapping[str, Ticker] = NOBODY) -> bool:
+        same = self.baselines is baselines and len(self.newcomers) == len(newcomers)  # they only grow
+        return same and self.symbols == (symbols if isinstance(symbols, list) else list(symbols))
 
     def spread(self, values: FloatArray) -> FloatArray:
         """``values`` of the baselines' rows, in the order of the frame: NaN where a symbol has none."""
@@ -112,10 +118,15 @@ class Join:
         return spread
 
     def _texts(self, column: str) -> list[str | None]:
-        if self.baselines is None:
-            return [None] * len(self.symbols)
-        values = self.baselines.table[column].to_list()
-        return [values[row] if row >= 0 else None for row in self.rows.tolist()]
+        texts: list[str | None] = [None] * len(self.symbols)
+        if self.baselines is not None:
+            values = self.baselines.table[column].to_list()
+            texts = [values[row] if row >= 0 else None for row in self.rows.tolist()]
+        for symbol, ticker in self.newcomers.items():
+            place = self.place_of.get(symbol)
+            if place is not None and self.absent[place]:
+                texts[place] = getattr(ticker, column, None)
+        return texts
 
 
 TEXTS_OF_BASELINES = {"name": "name", "class": "kind", "exchange": "exchange", "industry": "industry", "corp_action": "corp_action"}
@@ -251,7 +262,7 @@ class _Traced(Market):
 
 def market_table(frame: MarketFrame, baselines: Baselines | None, hours: SessionHours) -> pl.DataFrame:
     """Every column for every symbol, unrounded."""
-    return Market(frame, Join(frame.symbols, baselines), hours).table(COLUMNS)
+    return Market(frame, Join(frame.symbols, baselines, frame.newcomers), hours).table(COLUMNS)
 
 
 def _change(value: FloatArray, base: FloatArray) -> FloatArray:

@@ -30,7 +30,7 @@ Members = Mapping[Phase, Mapping[str, Sequence[str]]]
 
 def scan(frame: MarketFrame, baselines: Baselines | None, lists: Sequence[ScanList], hours: SessionHours, last: Members) -> dict[str, Rows]:
     """The rows of every list, as they are sent."""
-    return scan_rows(Market(frame, Join(frame.symbols, baselines), hours), lists, last)
+    return scan_rows(Market(frame, Join(frame.symbols, baselines, frame.newcomers), hours), lists, last)
 
 
 def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Rows]:

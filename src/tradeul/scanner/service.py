@@ -85,6 +85,7 @@ class ScannerService:
         self._looked_at: datetime | None = None
         self._lists: list[ScanList] = []
         self._sent: dict[str, Snapshot] = {}
+        self._active: frozenset[str] | None = None  # as told; None: to be told again
         self._session: date | None = None
         self._members: dict[Phase, dict[str, list[str]]] = {}
         self._rests_until = clock.now()
@@ -122,6 +123,7 @@ class ScannerService:
         frame = self._admitted(as_of)
         if frame is not None:
             await self._scan(frame)
+        await self._tell_active()
         self.cycles += 1
 
     async def _cycle_on(self) -> None:
@@ -234,7 +236,7 @@ class ScannerService:
         return None if hours.phase(frame.as_of) is Phase.CLOSED or not len(frame.symbols) else frame
 
     async def _scan(self, frame: MarketFrame) -> None:
-        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines.held) else None
+        join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines.held, frame.newcomers) else None
         outcome = await asyncio.to_thread(self._think, frame, join)
         self._join, self._market = outcome.market.join, outcome.market
         if self._membership is not None and not frame.whole_day:  # daily bars do not know when
@@ -248,7 +250,7 @@ class ScannerService:
 
     def _think(self, frame: MarketFrame, join: Join | None) -> Outcome:
         """In a thread; reads the service's state and changes none of it."""
-        join = join or Join(frame.symbols, self._baselines.held)
+        join = join or Join(frame.symbols, self._baselines.held, frame.newcomers)
         market = Market(frame, join, self._calendar.hours(frame.session))
         found_rows = scan_rows(market, self._lists, self._members)
         timestamp = _milliseconds(frame.as_of)
@@ -272,6 +274,7 @@ class ScannerService:
         frame, sent = await self._bus.get_frame(name), self._sent[name]
         if frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
             log.warning("bus_emptied", list=name)
+            self._active = None
             await self._bus.put_lists([found.definition for found in self._lists])
             await self._send_again(self._lists)
 
@@ -299,6 +302,13 @@ class ScannerService:
             meant = symbol if symbol in market.join.place_of else symbol.upper()  # people write aapl; BACpM is one as it is
             told = await asyncio.to_thread(explain, market, found, meant, self._members, epoch=sent.epoch, sequence=sent.sequence)
             return ExplainAnswer(told)
+
+    async def _tell_active(self) -> None:
+        """Keep the set of symbols on any list as it is."""
+        active = frozenset(row["symbol"] for state in self._sent.values() for row in state.rows)
+        if active != self._active:
+            await self._bus.put_active(active)
+            self._active = active
 
     # Lists
 

@@ -1,8 +1,9 @@
 """What a key's plan includes, as the vendor sells it: by the key's name. Any other key has everything.
 
     free-plan        end of day: neither snapshot nor stream nor files, 5 requests a minute
-    starter-plan     all of it 15 minutes late
+    starter-plan     all of it 15 minutes late, without quotes
     developer-plan   the same
+    snapshot-plan    all of it, at once, but no stream
     advanced-plan    all of it, at once
 
 Pure; `server.py` refuses what is not included.
@@ -16,6 +17,8 @@ import msgspec
 from tradeul.simulator.faults import FILES, STREAM
 
 NOT_ENTITLED = "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"
+QUOTES = "quotes"  # a channel of the stream
+NO_QUOTES = "not authorized to subscribe to Q. channels: your plan doesn't include quotes"
 NO_STREAM = "Your plan doesn't include websocket access. Visit https://massive.com/pricing to upgrade."
 LATE = timedelta(minutes=15)
 
@@ -27,11 +30,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 ALL = Plan()
-DELAYED = Plan(delay=LATE)
+DELAYED = Plan((QUOTES,), LATE)
 PLANS = {
     "free-plan": Plan(("snapshot", FILES, STREAM), LATE, 5),
     "starter-plan": DELAYED,
     "developer-plan": DELAYED,
+    "snapshot-plan": Plan((STREAM,)),
     "advanced-plan": ALL,
 }
 

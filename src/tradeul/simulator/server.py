@@ -184,6 +184,11 @@ class SimulatorServer:
         """Wait until a connection has so many subscriptions: what is told from then on reaches it."""
         await self._stream.subscribed(channels)
 
+    async def cut_streams(self, lasting: timedelta) -> None:
+        """End every connection to the streams, and let nobody in for so long."""
+        for stream in (self._stream, self._late):
+            await stream.cut(lasting)
+
     def _source(self) -> Source:
         config = self._config
         if config.recording is not None:

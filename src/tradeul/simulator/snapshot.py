@@ -94,16 +94,21 @@ def _last_trade(last: Floats, at_ns: NDArray[np.int64]) -> pl.Series:
     return trade.select(pl.when(pl.Series(at_ns > 0)).then(pl.struct(pl.all())).alias("lastTrade")).to_series()
 
 
-def _last_quote(market: Market, last: Floats, at_ns: NDArray[np.int64]) -> pl.Series:
-    """A spread that widens with illiquidity: two hundredths of a percent to one and a half."""
-    share = np.array([2e-4 + 1.5e-2 * (1.0 - issue.float_share) ** 2 / (1.0 + issue.shares / 2e8) for issue in market.source.issues])
-    last = np.where(at_ns > 0, last, 1.0)
+def quote_of(market: Market, last: Floats, numbers: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Bid and ask of issues around their last prices: a spread that widens with illiquidity, 0.02 to 1.5 percent."""
+    issues = [market.source.issues[number] for number in numbers]
+    share = np.array([2e-4 + 1.5e-2 * (1.0 - issue.float_share) ** 2 / (1.0 + issue.shares / 2e8) for issue in issues])
     bid = on_grid(last * (1.0 - share / 2.0) * 10_000.0)
     step = np.where(bid >= 10_000.0, 100.0, 1.0)
     bid = np.where(bid >= last * 10_000.0, bid - step, bid)
     ask = np.maximum(on_grid(last * (1.0 + share / 2.0) * 10_000.0), bid + step)
+    return bid / 10_000.0, ask / 10_000.0
+
+
+def _last_quote(market: Market, last: Floats, at_ns: NDArray[np.int64]) -> pl.Series:
+    bid, ask = quote_of(market, np.where(at_ns > 0, last, 1.0), np.arange(len(last)))
     numbers = np.arange(len(last))
-    quote = pl.DataFrame({"P": ask / 10_000.0, "S": 1 + numbers % 9, "p": bid / 10_000.0, "s": 1 + numbers % 7, "t": at_ns})
+    quote = pl.DataFrame({"P": ask, "S": 1 + numbers % 9, "p": bid, "s": 1 + numbers % 7, "t": at_ns})
     return quote.select(pl.when(pl.Series(at_ns > 0)).then(pl.struct(pl.all())).alias("lastQuote")).to_series()
 
 

@@ -3,6 +3,7 @@
     second bar   [s, s+1)     sent at s + 3      (about 2 s behind the tape)
     minute bar   [m, m+60)    sent at m + 62
     LULD         17 at a halt's start, 18 at its end
+    quote        at the end of each second in which an issue traded
     late bars    sent with too little volume first, the true one 20 to 40 s later
 
 REST knows nothing of the preliminary ones: it shows what is true.
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from tradeul.simulator.bars import REGULAR_START, Bars, Totals, segments, totals
 from tradeul.simulator.hashing import Floats
 from tradeul.simulator.market import Market, symbols
+from tradeul.simulator.snapshot import quote_of
 from tradeul.simulator.wire_out import rows, whole
 
 SECOND_DELAY, MINUTE_DELAY = 3, 62  # from a bar's start to its message
@@ -36,7 +38,7 @@ HALTED, RESUMED = 17, 18
 class Batch(msgspec.Struct, frozen=True):
     """Messages of one kind in one second, not yet encoded."""
 
-    kind: str  # A, AM, LULD
+    kind: str  # A, AM, LULD, Q
     numbers: NDArray[Any]
     frame: pl.DataFrame
 
@@ -72,6 +74,8 @@ class StreamFeed:
         found = []
         if "LULD" in kinds:
             found += self._halts(session, second)
+        if self._market.source.counts_trades and "Q" in kinds and second > 0:
+            found.append(self._quotes(session, second - 1))
         if self._market.source.counts_trades and "A" in kinds:
             found += self._of_seconds(session, second)
         if "AM" in kinds:
@@ -110,6 +114,26 @@ class StreamFeed:
         missing = _missing(bars.volume[places], late[places]) if preliminary else np.zeros(len(places), np.int64)
         sums = minute.volume_before[places], minute.dollars_before[places]
         return self._batch("A", session, bars.take(places), minute, sums, missing)
+
+    def _quotes(self, session: date, start: int) -> Batch:
+        """Around the last prices of the second that began at ``start``."""
+        bars = self._with_seconds(session, start // 60 * 60).seconds
+        assert bars is not None  # noqa: S101 just made
+        traded = bars.take(bars.start == start)
+        bid, ask = quote_of(self._market, traded.dollars("close"), traded.issue)
+        at_ms = int(self._market.hours(session).pre_open_at.timestamp() * 1000) + (start + 1) * 1000
+        sizes = {"bs": 100 * (1 + traded.issue % 7), "as": 100 * (1 + traded.issue % 9)}
+        columns = {"sym": symbols(self._market.source, traded.issue), "bp": bid, "ap": ask, **sizes}
+        constant = {
+            "ev": pl.lit("Q"),
+            "bx": pl.lit(4),
+            "ax": pl.lit(7),
+            "c": pl.lit(0),
+            "t": pl.lit(at_ms),
+            "q": pl.lit(start),
+            "z": pl.lit(3),
+        }
+        return Batch("Q", traded.issue, pl.DataFrame(columns).with_columns(**constant))
 
     def _of_minutes(self, session: date, second: int) -> list[Batch]:
         found = []

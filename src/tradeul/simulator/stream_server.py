@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from tradeul.clock import Clock, SteppedClock
 from tradeul.simulator.faults import spoiled_frames
 from tradeul.simulator.market import Market
-from tradeul.simulator.plans import NO_STREAM
+from tradeul.simulator.plans import NO_QUOTES, NO_STREAM, QUOTES, plan_of
 from tradeul.simulator.stream_feed import AFTER_CLOSE, Batch, StreamFeed, status
 
 QUEUE_BYTES = 64 << 20
@@ -29,7 +29,7 @@ TAKEN_SECONDS = 10.0  # in tests: until a client has taken what was sent
 BEHIND_LIMIT = timedelta(seconds=6)  # more than this behind: no second bars
 PAUSE_LIMIT = timedelta(minutes=10)  # more than this behind: go on with now
 PREPARE_AT = 35  # second of a minute in which the next one's bars are made
-KINDS = ("A", "AM", "LULD")
+KINDS = ("A", "AM", "LULD", "Q")
 P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -102,10 +102,13 @@ class StreamServer:
         self._feed = StreamFeed(market)
         self._connections: dict[str, Connection] = {}
         self._wanted = asyncio.Event()
+        self._back_at: datetime | None = None
         self._thread = ThreadPoolExecutor(1, "stream")  # apart from those of REST, so that the stream keeps its beat
         self.messages = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._back_at is not None and self._clock.now() < self._back_at:
+            return web.Response(status=503)
         socket = web.WebSocketResponse(compress=False, autoping=False, max_msg_size=1 << 20)
         await socket.prepare(request)
         await socket.send_frame(status("connected", "Connected Successfully"), WSMsgType.TEXT)
@@ -133,6 +136,10 @@ class StreamServer:
     async def close_all(self) -> None:
         for connection in list(self._connections.values()):
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def cut(self, lasting: timedelta) -> None:
+        self._back_at = self._clock.now() + lasting
+        await self.close_all()
 
     async def close(self) -> None:
         await self.close_all()
@@ -188,6 +195,8 @@ class StreamServer:
 
     def _subscribe(self, connection: Connection, action: str, channel: str) -> bytes:
         kind, _, symbol = channel.partition(".")
+        if kind == "Q" and QUOTES in plan_of(connection.key).lacks:
+            return status("error", NO_QUOTES)
         if action not in ("subscribe", "unsubscribe") or kind not in KINDS:
             return status("error", f"{action} {channel}: not found or not supported")
         number = self._market.source.number_of.get(symbol)
@@ -226,7 +235,7 @@ class StreamServer:
         listeners = [connection for connection in self._connections.values() if connection.kinds]
         kinds = set[str]().union(*(connection.kinds for connection in listeners))
         if self._clock.now() - due > BEHIND_LIMIT:
-            kinds.discard("A")
+            kinds -= {"A", "Q"}
         fault = self._fault()
         if fault == "cut":
             await self.close_all()
@@ -240,7 +249,7 @@ class StreamServer:
                     await self._dismiss(connection, "slow_consumer", "The connection does not keep up and was closed.")
                 elif told and isinstance(self._clock, SteppedClock):
                     await self._await_taken(connection)
-            if second % 60 == PREPARE_AT and "A" in kinds:
+            if second % 60 == PREPARE_AT and kinds & {"A", "Q"}:
                 await self._in_thread(self._feed.prepare, session, second // 60 * 60 + 60)
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

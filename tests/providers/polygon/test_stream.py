@@ -1,15 +1,17 @@
 import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from aiohttp import WSMsgType, web
+from structlog.testing import capture_logs
 
 from tests.providers.conftest import finish, serving
 from tradeul.errors import NotEntitled, SettingsError, Unauthorized
 from tradeul.providers.polygon import stream as stream_module
-from tradeul.providers.polygon.stream import PolygonStream, squeezed
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.records.bars import StreamBar
 
 
 def status(kind, message=""):
@@ -136,19 +138,41 @@ async def test_a_refused_key_ends_the_stream(clock, script, error):
     assert "SECRET" not in str(caught.value)
 
 
-async def test_another_program_on_the_same_key_is_not_wrestled_with(clock):
-    taken = plays([second()], [status("max_connections", "Maximum number of websocket connections exceeded.")])
-    async with streaming(clock, taken, plays([second()], then=stays)) as (vendor, _, batches):
-        await take(clock, batches, 3)
-    assert (vendor.at[1] - vendor.at[0]).total_seconds() >= 60
+TAKEN = [status("max_connections", "Maximum number of websocket connections exceeded.")]
+
+
+async def test_another_program_on_the_same_key_is_left_alone_for_longer_and_longer(clock):
+    taken = plays([second()], TAKEN)
+    with capture_logs() as logs:
+        async with streaming(clock, *[taken] * 7, plays([second()], then=stays)) as (vendor, stream, batches):
+            (_, resubscribed, _) = await take(clock, batches, 3)
+            said = stream.health().trouble
+            await take(clock, batches, 12)
+            assert stream.health().trouble is None
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(vendor.at, vendor.at[1:], strict=False)]
+    assert all(low <= gap <= low + 60 for gap, low in zip(gaps, (60, 120, 240, 480, 960, 1800, 1800), strict=True))
+    assert resubscribed.resubscribed and "another program" in said
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["stream_disconnected"]
+
+
+async def test_a_connection_that_was_held_begins_the_waits_anew(clock):
+    async def late(vendor, socket):
+        await plays([second()])(vendor, socket)
+        clock._now += timedelta(minutes=11)
+        await vendor.send(socket, *TAKEN)
+        await vendor.barrier(socket)
+
+    async with streaming(clock, *[plays([second()], TAKEN)] * 3, late, plays([second()], then=stays)) as (vendor, _, batches):
+        await take(clock, batches, 9)
+    assert 660 + 60 <= (vendor.at[4] - vendor.at[3]).total_seconds() <= 660 + 120
 
 
 async def test_bad_frames_are_counted_and_nothing_else_is_lost(clock):
-    bad = ["<html>", b"\xff\xfe", [{"ev": "A", "sym": "BAD"}, second("A")], [{"ev": "Q"}], [status("error", "LULD is not in your plan")]]
+    bad = ["<html>", b"\xff\xfe", [{"ev": "A", "sym": "BAD"}, second("A")], [{"ev": "T"}], [status("error", "LULD is not in your plan")]]
     async with streaming(clock, plays(*bad, [second("B")], then=stays)) as (vendor, stream, batches):
         found = await take(clock, batches, 2)
     assert [bar.symbol for batch in found for bar in batch.seconds] == ["A", "B"]
-    assert stream.problems == {"no JSON array": 2, "invalid A": 1, "unknown Q": 1, "status error": 1}
+    assert stream.problems == {"no JSON array": 2, "invalid A": 1, "unknown T": 1, "status error": 1}
     assert (stream.messages, len(vendor.at)) == (2, 1)
 
 
@@ -171,8 +195,10 @@ async def test_a_silent_vendor_in_the_handshake_is_left(clock, monkeypatch):
     assert len(vendor.at) == 2
 
 
-async def test_a_full_queue_loses_seconds_only_and_counts_them(clock):
-    frames = [[second(f"S{n}"), second(f"M{n}", ev="AM"), {"ev": "LULD", "T": "H", "t": n + 1, "i": [17]}] for n in range(9)]
+async def test_a_full_queue_merges_by_symbol_and_says_so(clock):
+    frames = [
+        [second("S", 1610144869000 + n * 1000), second(f"M{n}", ev="AM"), {"ev": "LULD", "T": "H", "t": n + 1, "i": [17]}] for n in range(9)
+    ]
     taken, arrived = asyncio.Event(), asyncio.Event()
 
     async def script(vendor, socket):
@@ -181,27 +207,78 @@ async def test_a_full_queue_loses_seconds_only_and_counts_them(clock):
             await vendor.send(socket, *frame)
         await vendor.barrier(socket)
         arrived.set()
+        await plays_on(vendor, socket)
+
+    async def plays_on(vendor, socket):
+        await taken_all.wait()
+        await vendor.send(socket, second("LAST"))
         await stays(socket)
 
+    taken_all = asyncio.Event()
     async with streaming(clock, script, queue_batches=4) as (_, stream, batches):
         await take(clock, batches, 1)
         taken.set()
         await arrived.wait()
-        # Five batches were one too many, and after four more once again.
-        (kept,) = await take(clock, batches, 1)
-        assert not stream._queue
-    assert [bar.symbol for bar in kept.minutes] == [f"M{n}" for n in range(9)]
-    assert [halt.at_ms for halt in kept.halts] == list(range(1, 10))
-    assert (kept.seconds, kept.resubscribed) == ([], False)
-    assert (stream.dropped, stream.problems) == (9, {"queue full": 2})
+        *waited, merged = await take(clock, batches, 5)
+        taken_all.set()
+        (last,) = await take(clock, batches, 1)
+    assert [batch.minutes[0].symbol for batch in waited] == ["M0", "M1", "M2", "M3"]
+    assert [bar.symbol for bar in merged.minutes] == ["M4", "M5", "M6", "M7", "M8"]
+    (bar,) = merged.seconds
+    assert (bar.symbol, bar.volume, bar.end_ms - bar.start_ms) == ("S", 5 * 200, 5000)
+    assert [halt.at_ms for halt in merged.halts] == [9] and not merged.resubscribed
+    assert (stream.dropped, stream.problems) == (0, {"queue full, merged": 8})
+    assert [bar.symbol for bar in last.seconds] == ["LAST"]
+    assert clock._busy == 0
 
 
-def test_too_many_minutes_become_a_call_to_read_again(monkeypatch):
-    bar = StreamBar("A", 0, 60_000, 1, 1, 1, 1, 1)
-    batches = [StreamBatch(n, [bar] * 9, [bar] * 5, [HaltChange("A", True, n)]) for n in range(3)]
-    assert squeezed(batches) == StreamBatch(2, [], [bar] * 15, [halt for batch in batches for halt in batch.halts])
-    monkeypatch.setattr(stream_module, "MOST_KEPT", 17)
-    assert squeezed(batches) == StreamBatch(2, resubscribed=True)
+def asks(said):
+    return [(message["action"], message["params"].split(",")) for message in said if message["params"].startswith("Q.")]
+
+
+def listens(messages, *answers):
+    """Takes so many of the client's messages, answers, and waits for the end."""
+
+    async def script(vendor, socket):
+        await vendor.handshake(socket)
+        await vendor.send(socket, second())
+        for _ in range(messages):
+            vendor.said.append(await socket.receive_json())
+        await vendor.send(socket, *answers, second("HEARD"))
+        await stays(socket)
+
+    return script
+
+
+async def test_quotes_are_asked_of_who_is_wanted_by_differences_and_again_on_a_new_connection(clock):
+    async with streaming(clock, plays([second()]), listens(3)) as (vendor, stream, batches):
+        await stream.want_quotes(["A", "B"])
+        await take(clock, batches, 3)  # lost at once; the second connection
+        await stream.want_quotes(["B", "C"])
+        await stream.want_quotes(["B", "C"])  # nothing to say
+        await take(clock, batches, 1)
+        assert asks(vendor.said)[-3:] == [("subscribe", ["Q.A", "Q.B"]), ("unsubscribe", ["Q.A"]), ("subscribe", ["Q.C"])]
+
+
+async def test_quotes_asked_for_are_bounded_and_those_asked_already_stay(clock, monkeypatch):
+    monkeypatch.setattr(stream_module, "MOST_QUOTED", 3)
+    async with streaming(clock, listens(2)) as (vendor, stream, batches):
+        await take(clock, batches, 1)
+        await stream.want_quotes(["X", "Y"])
+        await stream.want_quotes(["A", "B", "X", "Y"])
+        await take(clock, batches, 1)
+    assert asks(vendor.said) == [("subscribe", ["Q.X", "Q.Y"]), ("subscribe", ["Q.A"])]
+
+
+async def test_a_plan_without_quotes_is_asked_once(clock):
+    refused = status("error", "not authorized to subscribe to Q. channels")
+    async with streaming(clock, listens(1, refused)) as (vendor, stream, batches):
+        await take(clock, batches, 1)
+        await stream.want_quotes(["A"])
+        await take(clock, batches, 1)
+        await stream.want_quotes(["B"])
+        assert stream._quoted == {"A"}
+        assert asks(vendor.said) == [("subscribe", ["Q.A"])]
 
 
 async def test_the_stepped_clock_waits_for_the_consumer(clock):
@@ -237,9 +314,16 @@ async def test_leaving_early_leaves_nothing_behind(clock):
 async def test_lag_is_measured(clock):
     now_ms = int(clock.now().timestamp() * 1000)
     async with streaming(clock, plays([second("A", now_ms - 2_010)] * 1, then=stays)) as (_, stream, batches):
-        assert stream.lag_ms(0.5) is None
+        assert stream.health().lag_p50_ms is None
         await take(clock, batches, 1)
-        assert stream.lag_ms(0.5) == stream.lag_ms(0.99) == 2_050
+        assert stream.health().lag_p50_ms == stream.health().lag_p99_ms == 2_050
+
+
+async def test_what_a_delayed_plan_holds_back_is_no_lag(clock):
+    end_ms = int(clock.now().timestamp() * 1000) - 902_010
+    async with streaming(clock, plays([second("A", end_ms)], then=stays), feed_delay_seconds=900) as (_, stream, batches):
+        await take(clock, batches, 1)
+        assert stream.health().lag_p99_ms == 2_050
 
 
 def test_a_key_is_never_sent_in_the_open(clock):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradeul.providers.polygon.wire_stream import StreamStatus, decode_frame
-from tradeul.records.bars import HaltChange, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, Quote, StreamBar, StreamBatch
 
 SECOND = {"ev": "A", "sym": "SPCE", "v": 200, "av": 8642007, "op": 25.66, "vw": 25.3981, "o": 25.3, "c": 25.39, "h": 25.4, "l": 25.2}
 SECOND |= {"a": 25.3714, "z": 50, "s": 1610144868000, "e": 1610144869000, "dv": "200.0", "dav": "8642007.0"}
@@ -16,7 +16,7 @@ BAR = StreamBar("SPCE", 1610144868000, 1610144869000, 25.3, 25.4, 25.2, 25.39, 2
 
 
 def frame(*messages):
-    return decode_frame(json.dumps(messages), 77)
+    return decode_frame(json.dumps(messages), 77, 1610144928000)
 
 
 def test_a_frame_is_split_by_kind_in_its_order():
@@ -53,6 +53,13 @@ def test_band_updates_are_no_halts_and_no_problem():
     assert (found.batch.halts, dict(found.problems)) == ([], {})
 
 
+def test_of_quotes_the_last_of_each_symbol_is_kept_and_no_price_is_none():
+    quote = {"ev": "Q", "sym": "MSFT", "bx": 4, "bp": 114.125, "bs": 100, "ax": 7, "ap": 114.128, "as": 160, "t": 1536036818784, "z": 3}
+    found = frame(quote, quote | {"sym": "A", "ap": 0}, quote | {"bp": 114.1}, quote | {"bp": -1}, quote | {"ap": 1e13})
+    assert found.batch.quotes == [Quote("MSFT", 114.1, 114.128, 1536036818784), Quote("A", 114.125, None, 1536036818784)]
+    assert found.problems == {"invalid Q": 2}
+
+
 @pytest.mark.parametrize("instant", [1601316752683746000, 1601316752683746, 1601316752683])
 def test_a_halts_instant_is_milliseconds_whichever_unit_came(instant):
     assert frame(HALT | {"t": instant}).batch.halts[0].at_ms == 1601316752683
@@ -74,6 +81,13 @@ BAD = [
     (None, "without ev"),
     (SECOND | {"sym": "<script>"}, "invalid symbol"),
     (SECOND | {"sym": ""}, "invalid A"),
+    (SECOND | {"sym": "A" * 200}, "invalid A"),
+    (SECOND | {"sym": 7}, "invalid A"),
+    (SECOND | {"h": 1e12}, "invalid A"),
+    (SECOND | {"v": 1e300}, "invalid A"),
+    (SECOND | {"e": 10**30}, "invalid A"),
+    (SECOND | {"s": 2**63}, "invalid A"),
+    (SECOND | {"e": 1610154869000}, "from the future"),
 ]
 
 
@@ -86,11 +100,27 @@ def test_a_bad_message_is_counted_and_costs_no_other(places):
     assert found.problems == {kind: kinds.count(kind) for kind in kinds}
 
 
+NO_JSON = ['{"ev":"A","sym":"X","v":NaN}', '{"ev":"A","c":Infinity}', '{"ev":"A","sym":nul}', '{"ev":"A","v":1e}', "\x00", "{", "}", '"']
+
+
+@given(st.lists(st.sampled_from(NO_JSON) | st.just(None), max_size=8), st.booleans())
+def test_what_is_no_json_costs_no_neighbour(places, is_cut):
+    texts = [json.dumps(SECOND | {"sym": f"S{number}"}) if bad is None else bad for number, bad in enumerate(places)]
+    text = "[" + ",".join(texts) + (',{"ev":"A","sy' if is_cut else "]")
+    found = decode_frame(text, 77)
+    symbols = [bar.symbol for bar in found.batch.seconds]
+    whole = [f"S{n}" for n, bad in enumerate(places) if bad is None]
+    # A message right behind an open brace or quote cannot be told from it.
+    behind = {f"S{n + 1}" for n, bad in enumerate(places) if bad in ("{", '"')}
+    assert set(whole) - behind <= set(symbols) and symbols == [symbol for symbol in whole if symbol in symbols]
+    assert found.problems.total() >= bool(is_cut or len(whole) < len(places))
+
+
 @pytest.mark.parametrize("text", ["", "[", "{}", "null", "<html>", '[{"ev":"A"', "[" * 5000, "5", json.dumps(SECOND)])
 def test_a_frame_that_is_no_array_is_one_problem(text):
     found = decode_frame(text, 77)
     assert found.batch == StreamBatch(77)
-    assert found.problems.total() == 1
+    assert found.problems["no JSON array"] == found.problems.total() == 1
 
 
 @given(st.binary(max_size=300))

@@ -52,6 +52,11 @@ class PolygonClient:
             raise MalformedResponse(endpoint, "its bars are not in order of time, or one comes twice")
         return bars
 
+    async def ticker(self, symbol: str) -> Ticker | None:
+        params = {"market": "stocks", "ticker": symbol}
+        found, _ = await self._ask(f"ticker {symbol}", "/v3/reference/tickers", params, wire.decode_tickers)
+        return next((ticker for ticker in found if ticker.symbol == symbol), None)
+
     async def ticker_details(self, symbol: str) -> TickerDetails:
         path = f"/v3/reference/tickers/{quote(symbol, safe='')}"
         return await self._ask(f"details {symbol}", path, None, partial(wire.decode_details, symbol=symbol))

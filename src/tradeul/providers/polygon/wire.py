@@ -30,7 +30,7 @@ from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, Tic
 T = TypeVar("T")
 Price = Annotated[float, Meta(gt=0)]
 Amount = Annotated[float, Meta(ge=0)]
-Instant = Annotated[int, Meta(ge=0)]
+Instant = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # a larger one would not fit into a column
 Text = Annotated[str, Meta(min_length=1, max_length=24)]  # a cheap first look at a symbol; `symbol_of` decides
 
 # What listed, OTC and long-gone issues are called, with one or two suffixes for class, warrant, unit, right or preferred.
