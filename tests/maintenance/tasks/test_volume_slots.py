@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tradeul.errors import MalformedResponse, NotEntitled, VendorUnavailable
-from tradeul.maintenance.tasks.volume_slots import SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
+from tradeul.maintenance.tasks.volume_slots import PROBED, SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
 from tradeul.market_calendar import at, nyse
 from tradeul.providers.ports import FlatFile
 from tradeul.records.bars import IntradayBar
@@ -29,7 +29,14 @@ def asked(house):
 
 def test_the_missing_are_sorted_by_dollar_volume():
     assert missing_of(DAY, slots(Z=1)) == ["C", "A", "B"]
-    assert missing_of(DAY, slots(C=1, B=1)) == ["A"]
+    assert missing_of(DAY, slots(C=100, B=100)) == ["A"]
+
+
+def test_a_ticker_with_half_its_volume_is_missing_only_where_the_market_is_short():
+    assert missing_of(DAY, slots(A=100, B=50, C=100)) == ["B"], "the market holds 83 %"
+    assert missing_of(DAY, slots(B=50, C=95)) == ["A", "B"], "those with slots hold 73 %; C lacks little"
+    thick = pl.concat([DAY, pl.DataFrame({"symbol": ["D"], "close": [5.0], "volume": [1e5]})])
+    assert missing_of(thick, slots(A=100, B=50, C=100, D=1e5)) == [], "a thin ticker's odd lots make no bars"
 
 
 def test_slot_sums_are_held_against_the_day():
@@ -136,6 +143,35 @@ async def test_less_than_the_days_volume_is_never_completed(make_house):
     row = house.row("volume_slots", EARLIER)
     assert row.state is State.FAILED
     assert "the slots hold 67 % of the day's volume" in row.error
+
+
+async def test_what_a_short_answer_brought_is_asked_for_again_and_filled_up(house):
+    real = house.market.intraday_bars
+
+    async def half(*arguments):
+        return (await real(*arguments))[::2]
+
+    house.market.intraday_bars = half
+    assert not (await house.service.reconcile()).success
+    row = house.row("volume_slots", YESTERDAY)
+    assert (row.state, row.expected) == (State.FAILED, 40) and row.got < 10 and row.missing
+    house.market.intraday_bars = real
+    house.market.calls.clear()
+    assert (await house.service.reconcile()).success
+    assert row.expected - row.got == len(asked(house)), "those whose half is their whole day are not missing"
+    assert house.row("volume_slots", YESTERDAY).got == 40
+    house.restart()
+    assert (await house.service.reconcile()).completed == 0
+    assert not house.market.calls
+
+
+async def test_a_vendor_that_says_the_same_again_is_not_asked_for_every_ticker(make_house):
+    house = await make_house(volume_factor=1.5)
+    assert not (await house.service.reconcile()).success
+    house.restart()
+    assert not (await house.service.reconcile()).success
+    assert len(house.row("volume_slots", YESTERDAY).missing) > 30
+    assert len(asked(house)) == PROBED
 
 
 async def test_slots_of_a_file_are_sums_of_its_minutes(house):
