@@ -9,6 +9,9 @@ filled up by the ranged step, which asks only for the tickers that are missing:
 without slots, or, in a session that holds too little as a whole, with too little.
 By itself a ticker's sum proves nothing: minutes in which only odd lots trade
 have no bar, so a thin ticker's slots may lack much of its day for good.
+
+A partition's footer keeps the ETag of the file it came from, since that is
+written with the rows or not at all: by it a file that was replaced is noticed.
 """
 
 import asyncio
@@ -33,6 +36,7 @@ from tradeul.records.bars import IntradayBar
 from tradeul.store.lake import Lake
 
 BATCH_TICKERS = 500
+HEADS_AT_ONCE = 8
 # A vendor that is silent is noticed after these, not after hours of each ticker's own patience.
 PROBED = 10
 SLOT_MINUTES = 5
@@ -57,12 +61,35 @@ class VolumeSlotsTask:
         file = await self._files.minute_file(step.session)
         if file is None:
             return list  # nothing landed: the ranged step takes this session
-        return lambda: [self._land_file(step.session, file)]
+        return lambda: [self._land_file(step.session, file, afresh=step.afresh)]
 
-    def _land_file(self, session: date, file: FlatFile) -> Landed:
+    async def replaced(self, sessions: Sequence[date]) -> list[date]:
+        """The sessions whose file is no longer the one that they came from. Those that came by REST are not asked about.
+
+        Raises:
+            ProviderError: the vendor does not say.
+        """
+        came_from = await self._in_thread(lambda: {session: etag for session in sessions if (etag := self._etag(session))})
+        filed = list(came_from)
+        found: list[date] = []
+        for start in range(0, len(filed), HEADS_AT_ONCE):
+            part = filed[start : start + HEADS_AT_ONCE]
+            answers = await asyncio.gather(*(self._files.etag(session) for session in part), return_exceptions=True)
+            for session, answer in zip(part, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer is not None and answer != came_from[session]:
+                    found.append(session)
+        return found
+
+    def _land_file(self, session: date, file: FlatFile, *, afresh: bool) -> Landed:
         hours = self._calendar.hours(session)
         slots, outside = slots_of_file(file, int(hours.pre_open_at.timestamp() * 1000), hours.slots)
-        return self._write(session, slots, f"{file.session} {file.etag}", outside)
+        if not afresh:
+            # What the file lacks may have come by REST before.
+            lacking = missing_of(self._day(session), slots)
+            slots = over(self._existing(session).filter(pl.col("symbol").is_in(lacking)), slots)
+        return self._write(session, slots, f"{session} {file.etag}", outside)
 
     async def _prepare_ranged(self, step: Step, ledger: Ledger, report: Report) -> Landing:
         done = completed(ledger, VOLUME_SLOTS, step.sessions)
@@ -119,8 +146,8 @@ class VolumeSlotsTask:
                 if batch is not None:
                     parts.append(batch.filter(pl.col("session") == session).select(*SCHEMA))
             # What stood stays; a ticker asked for again replaces nothing of another.
-            slots = pl.concat(parts).unique(["symbol", "slot"], keep="last")
-            results.append(self._write(session, slots, "REST", 0))
+            etag = self._etag(session)
+            results.append(self._write(session, over(*parts), f"{session} {etag} REST" if etag else "REST", 0))
         # All that came stands in the lake now; what did not must be asked for again, not taken from here.
         self._lake.clear_staging(VOLUME_SLOTS)
         return results
@@ -137,6 +164,14 @@ class VolumeSlotsTask:
         except CorruptPartition:
             pass  # it is replaced as a whole
         return pl.DataFrame(schema=SCHEMA)
+
+    def _etag(self, session: date) -> str | None:
+        """The mark of the file that the partition came from; None for one that came by REST or cannot be read."""
+        try:
+            source = self._lake.footer(VOLUME_SLOTS, session).get("source", "").split()
+        except CorruptPartition:
+            return None
+        return source[1] if len(source) > 1 else None
 
     def _missing(self, sessions: list[date], *, afresh: bool) -> dict[str, float]:
         """The tickers that at least one of the sessions lacks, sorted, and their shares that stand in all of them.
@@ -169,6 +204,11 @@ class VolumeSlotsTask:
             whole=whole and not missing,
             remark="; ".join(remarks) or None,
         )
+
+
+def over(*parts: pl.DataFrame) -> pl.DataFrame:
+    """The parts' slots; of the same slot that of the later part."""
+    return pl.concat(parts).unique(["symbol", "slot"], keep="last")
 
 
 def sums_of(slots: pl.DataFrame) -> pl.DataFrame:
