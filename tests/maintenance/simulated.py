@@ -28,15 +28,16 @@ OF_A_RUN = {"/v3/reference/tickers": "tickers", "/stocks/v1/splits": "splits"}
 
 
 class CountingSimulator(SimulatorServer):
-    """``requests``: how often each path was asked for."""
+    """``requests``: how often each path was asked for; ``heads``: for what a HEAD came."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.requests = Counter()
+        self.heads = Counter()
 
     @web.middleware
     async def _guard(self, request, handler):
-        self.requests[request.path] += 1
+        (self.heads if request.method == "HEAD" else self.requests)[request.path] += 1
         return await super()._guard(request, handler)
 
     def asked(self, session):
@@ -63,6 +64,9 @@ class Vendor(PolygonClient):
 
     async def minute_file(self, session):
         return await self._files.minute_file(session)
+
+    async def etag(self, session):
+        return await self._files.etag(session)
 
 
 @asynccontextmanager

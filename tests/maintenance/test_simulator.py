@@ -6,15 +6,18 @@ from datetime import date, time
 import polars as pl
 
 from tests.maintenance.conftest import CALENDAR, START
+from tests.maintenance.simulated import SMALL, complete, reconciled, supplied
 from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import MaintenanceService, Windows
 from tradeul.market_calendar import at
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.simulator.files import key_of
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 
 SESSION = date(2026, 3, 9)
+FILED = [date(2026, 3, 3), date(2026, 3, 4), date(2026, 3, 5)]  # of the small window; the last session has no file yet
 
 
 async def test_a_first_load_and_an_evening_end_complete(make_house):
@@ -45,3 +48,37 @@ async def test_a_first_load_and_an_evening_end_complete(make_house):
         result = await service.reconcile()
         assert result.success, result
         assert Baselines.from_arrow(await house.bus.get_baselines(date(2026, 3, 10))).complete
+
+
+async def test_a_file_that_was_replaced_is_loaded_again_and_what_was_made_from_it_follows(make_house):
+    house = await make_house(windows=SMALL)
+    heads = {f"/flatfiles/{key_of(session)}": 1 for session in FILED}
+    async with supplied(house) as simulator:
+        assert (await reconciled(house)).success
+        assert not simulator.heads, "nothing stood that could have been replaced"
+        stood = {session: house.lake.read("volume_slots", session) for session in house.lake.sessions("volume_slots")}
+        blob, keys = await house.bus.get_baselines(SESSION), await slot_averages(house)
+
+        simulator.requests.clear()
+        assert (await reconciled(house)).completed == 0
+        assert (simulator.heads, simulator.requests) == (heads, {})
+
+        simulator.heads.clear()
+        simulator.replace_file(FILED[1])
+        run = await reconciled(house)
+        assert run.success and run.completed == len({"volume_slots", "baselines", "redis_sync"})
+        assert (simulator.heads, simulator.requests) == (heads, {f"/flatfiles/{key_of(FILED[1])}": 1})
+        for session, slots in stood.items():
+            larger = (house.lake.read("volume_slots", session)["volume"] - slots["volume"]).to_list()
+            assert all(1 <= shares <= 5 for shares in larger) if session == FILED[1] else not any(larger)
+        assert await house.bus.get_baselines(SESSION) != blob
+        assert (await slot_averages(house)).keys() == keys.keys() and await slot_averages(house) != keys
+
+        simulator.requests.clear()
+        assert (await reconciled(house)).completed == 0
+        assert not simulator.requests
+        assert complete(house) >= {("volume_slots", session) for session in stood}
+
+
+async def slot_averages(house):
+    return {key: await house.bus.redis.hgetall(key) for key in await house.bus.redis.keys("rvol:hist:avg:*")}

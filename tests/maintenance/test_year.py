@@ -31,14 +31,16 @@ class Years:
         self.asked += self.house.market.calls
         self.house.restart()
         note = self.house.catalog.note
+        stood = {(row.dataset, row.session): row.state for row in self.house.catalog.ledger()}
 
         def noted(rows):
             rows = list(rows)
-            stood = {(row.dataset, row.session) for row in self.house.catalog.ledger() if row.state is State.COMPLETED}
             note(rows)
-            self.completions.update(
-                (row.dataset, row.session) for row in rows if row.state is State.COMPLETED and (row.dataset, row.session) not in stood
-            )
+            for row in rows:
+                key = row.dataset, row.session
+                if row.state is State.COMPLETED and stood.get(key) is not State.COMPLETED:
+                    self.completions[key] += 1
+                stood[key] = row.state
 
         self.house.catalog.note = noted
         self._running = asyncio.create_task(self.house.service.run())

@@ -143,6 +143,31 @@ async def test_a_flat_file_holds_the_minutes_of_the_session():
         assert (await store.head_async(key_of(SESSION)))["size"] > 0
 
 
+async def test_a_replaced_file_is_another_until_it_is_replaced_again_and_no_other_is():
+    async with serving(instant(9, 35)) as (server, clock):
+        store = S3Store(
+            "flatfiles", endpoint=f"http://127.0.0.1:{server.port}", access_key_id="a", secret_access_key="b",
+            client_options={"allow_http": True}, virtual_hosted_style_request=False, region="us-east-1",
+        )  # fmt: skip
+
+        async def asked(session):
+            answer = await store.get_async(key_of(session))
+            rows = csv.DictReader(io.StringIO(gzip.decompress(bytes(await answer.bytes_async())).decode()))
+            return [int(row["volume"]) for row in rows], answer.meta["e_tag"], answer.meta["last_modified"]
+
+        earlier = nyse().previous(BEFORE)
+        untouched, files = await asked(earlier), [await asked(BEFORE)]
+        for _ in range(2):
+            server.replace_file(BEFORE)
+            files += [await asked(BEFORE), await asked(BEFORE)]
+        first, *others = files
+        assert others[0] == others[1] and others[2] == others[3]
+        assert len({etag for _, etag, _ in files}) == 3
+        assert [[new - old for new, old in zip(volumes, first[0], strict=True)][:3] for volumes, _, _ in others[1:3]] == [[1] * 3, [2] * 3]
+        assert first[2] < others[0][2] == clock.now()
+        assert await asked(earlier) == untouched
+
+
 async def test_a_port_in_use_is_one_sentence():
     async with serving(instant(9, 35)) as (server, _):
         with pytest.raises(StartError, match="TRADEUL_SIMULATOR_PORT"):

@@ -23,7 +23,7 @@ from tradeul import __version__
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import MAINTENANCE_PROGRESS
 from tradeul.clock import Clock
-from tradeul.errors import CorruptPartition, NotEntitled, TradeulError, Unauthorized, VendorUnavailable
+from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
 from tradeul.maintenance.datasets import DATASETS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
@@ -82,6 +82,7 @@ class Reconciliation:
         self._corrupt: set[Key] = set()
         self._again: set[Key] = set()  # to be loaded although complete
         self._wanted: set[Key] = set()
+        self._files_looked_at = False
         self._options = options
         self._id = secrets.token_hex(4)
         self.started_at = self._clock.now()
@@ -122,6 +123,8 @@ class Reconciliation:
 
     async def _run_group(self, dataset: str, steps: Sequence[Step], first: int, last: int) -> None:
         """The steps of one dataset that follow each other: what people call a task."""
+        if dataset == VOLUME_SLOTS and self._options.is_whole and not self._files_looked_at:
+            await self._look_for_replaced_files()
         due = [step for step in steps[first:last] if self._is_due(step)]
         if not due:
             return
@@ -141,6 +144,22 @@ class Reconciliation:
         self._seconds[dataset] = round(self._seconds.get(dataset, 0.0) + seconds, 3)
         if good:
             log.info("task_completed", task=dataset, **counts, partitions=self._done[dataset] - before, duration_seconds=seconds)
+
+    async def _look_for_replaced_files(self) -> None:
+        """Load again what came from a file that has been replaced since; until then the old rows stand, complete.
+
+        Not before its task's turn: a store that hangs must not keep the first lists waiting.
+        """
+        self._files_looked_at = True
+        window = self._schedule.window(VOLUME_SLOTS, self._clock.now())
+        try:
+            replaced = await self._slots.replaced(rules.completed(self._ledger, VOLUME_SLOTS, window))
+        except ProviderError as error:
+            log.warning("replaced_files_not_known", reason=str(error))
+            return
+        if replaced:
+            log.info("files_replaced", sessions=[str(session) for session in replaced])
+        self._again |= {(VOLUME_SLOTS, session) for session in replaced}
 
     def _ask_ahead(self, steps: Sequence[Step]) -> None:
         """Ask the vendor for this step and the next that need only the vendor."""

@@ -71,6 +71,10 @@ class MinuteFiles(Protocol):
         """The session's file, or None while it does not exist."""
         ...
 
+    async def etag(self, session: date) -> str | None:
+        """The mark of the session's file as it is now, without reading it; None while there is none."""
+        ...
+
 
 class Probe(Protocol):
     """What the key may ask, found out cheaply."""

@@ -1,8 +1,9 @@
-"""Flat files: a session's minute bars as gzipped CSV, and the S3 answers around them. The bytes of a session never change. No HTTP.
+"""Flat files: a session's minute bars as gzipped CSV, and the S3 answers around them. No HTTP.
 
     flatfiles/us_stocks_sip/minute_aggs_v1/YYYY/MM/YYYY-MM-DD.csv.gz
 
-A file appears at 11:00 ET of the next day. Unadjusted, no volume-weighted price.
+A file appears at 11:00 ET of the next day. Unadjusted, no volume-weighted price. The bytes of a session stay the
+same until it is replaced, as a vendor does for late corrections; the other endpoints do not follow.
 """
 
 import hashlib
@@ -40,7 +41,8 @@ class StoredFile(msgspec.Struct, frozen=True):
 class FlatFiles:
     def __init__(self, market: Market) -> None:
         self._market = market
-        self._kept: OrderedDict[date, StoredFile] = OrderedDict()
+        self._replaced_at: dict[date, tuple[datetime, ...]] = {}
+        self._kept: OrderedDict[tuple[date, int], StoredFile] = OrderedDict()  # by session and how often it was replaced
 
     def session_of(self, key: str, now: datetime) -> date | None:
         """The session whose file ``key`` names, if that file exists by now."""
@@ -55,16 +57,23 @@ class FlatFiles:
 
     def file(self, session: date) -> StoredFile:
         """Some 1.5 s at 12,400 tickers; from one thread only."""
-        if session not in self._kept:
+        replaced_at = self._replaced_at.get(session, ())
+        name = session, len(replaced_at)
+        if name not in self._kept:
             while len(self._kept) >= KEPT_FILES:
                 self._kept.popitem(last=False)
-            data = self._compressed(session)
+            data = self._compressed(*name)
             give_back()
-            self._kept[session] = StoredFile(data, hashlib.md5(data, usedforsecurity=False).hexdigest(), _ready_at(session))
-        self._kept.move_to_end(session)
-        return self._kept[session]
+            etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            self._kept[name] = StoredFile(data, etag, max((_ready_at(session), *replaced_at)))
+        self._kept.move_to_end(name)
+        return self._kept[name]
 
-    def _compressed(self, session: date) -> bytes:
+    def replace(self, session: date, now: datetime) -> None:
+        """From now on another file stands there, each of its bars a share larger."""
+        self._replaced_at[session] = (*self._replaced_at.get(session, ()), now)
+
+    def _compressed(self, session: date, added: int) -> bytes:
         # Not through the market's cache: history is asked for once, today's table is needed all the time.
         bars = self._market.source.minutes(session)
         start_s = int(self._market.hours(session).pre_open_at.timestamp())
@@ -72,23 +81,23 @@ class FlatFiles:
 
         def slices(*_: object) -> Iterator[pl.DataFrame]:
             for first in range(0, len(bars), SLICE_ROWS):
-                yield _frame(bars.take(slice(first, first + SLICE_ROWS)), names, start_s)
+                yield _frame(bars.take(slice(first, first + SLICE_ROWS)), names, start_s, added)
 
         # Streamed, because the whole table as text and as columns would take ten times its size.
         out = io.BytesIO()
-        schema = _frame(bars.take(slice(0, 0)), names, start_s).schema
+        schema = _frame(bars.take(slice(0, 0)), names, start_s, added).schema
         rows = register_io_source(slices, schema=schema, is_pure=True)
         rows.sink_csv(out, compression="gzip", compression_level=1, maintain_order=True)
         return out.getvalue()
 
 
-def _frame(bars: Bars, names: pl.Series, start_s: int) -> pl.DataFrame:
+def _frame(bars: Bars, names: pl.Series, start_s: int, added: int) -> pl.DataFrame:
     # A recording does not count trades; the column is the vendor's, so it stays, empty.
     trades = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(bars)) if bars.trades is None else bars.trades
     return pl.DataFrame(
         {
             "ticker": names.gather(bars.issue),
-            "volume": bars.volume,
+            "volume": bars.volume + added,
             "open": bars.dollars("open"),
             "close": bars.dollars("close"),
             "high": bars.dollars("high"),

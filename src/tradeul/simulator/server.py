@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,7 @@ class SimulatorServer:
         self.market = market
         stream = StreamServer(market, self._clock, self._accepts, self._stream_fault, partial(may_stream, delayed=False))
         late = StreamServer(market, LateClock(self._clock, LATE), self._accepts, self._stream_fault, partial(may_stream, delayed=True))
-        files = FlatFiles(market)
+        files = self._files = FlatFiles(market)
         app = web.Application(middlewares=[self._guard])
         for path, answering in ROUTES.items():
             app.router.add_get(path, partial(self._rest, market, answering))
@@ -179,6 +179,10 @@ class SimulatorServer:
     def connections(self) -> int:
         """Authenticated connections to the stream."""
         return self._stream.connections
+
+    def replace_file(self, session: date) -> None:
+        """The vendor corrects a session's flat file: its content and its ETag are others from now on."""
+        self._files.replace(session, self._clock.now())
 
     async def subscribed(self, channels: int) -> None:
         """Wait until a connection has so many subscriptions: what is told from then on reaches it."""

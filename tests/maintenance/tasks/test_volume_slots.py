@@ -3,13 +3,15 @@ from datetime import date, time
 import numpy as np
 import polars as pl
 import pytest
+import structlog
 
-from tradeul.errors import MalformedResponse, NotEntitled, VendorUnavailable
-from tradeul.maintenance.tasks.volume_slots import SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
+from tradeul.errors import MalformedResponse, NotEntitled, Unauthorized, VendorUnavailable
+from tradeul.maintenance.tasks.volume_slots import HEADS_AT_ONCE, PROBED, SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
 from tradeul.market_calendar import at, nyse
 from tradeul.providers.ports import FlatFile
 from tradeul.records.bars import IntradayBar
 from tradeul.records.partitions import State
+from tradeul.records.runs import WHOLE, RunOptions
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
@@ -29,7 +31,14 @@ def asked(house):
 
 def test_the_missing_are_sorted_by_dollar_volume():
     assert missing_of(DAY, slots(Z=1)) == ["C", "A", "B"]
-    assert missing_of(DAY, slots(C=1, B=1)) == ["A"]
+    assert missing_of(DAY, slots(C=100, B=100)) == ["A"]
+
+
+def test_a_ticker_with_half_its_volume_is_missing_only_where_the_market_is_short():
+    assert missing_of(DAY, slots(A=100, B=50, C=100)) == ["B"], "the market holds 83 %"
+    assert missing_of(DAY, slots(B=50, C=95)) == ["A", "B"], "those with slots hold 73 %; C lacks little"
+    thick = pl.concat([DAY, pl.DataFrame({"symbol": ["D"], "close": [5.0], "volume": [1e5]})])
+    assert missing_of(thick, slots(A=100, B=50, C=100, D=1e5)) == [], "a thin ticker's odd lots make no bars"
 
 
 def test_slot_sums_are_held_against_the_day():
@@ -138,6 +147,35 @@ async def test_less_than_the_days_volume_is_never_completed(make_house):
     assert "the slots hold 67 % of the day's volume" in row.error
 
 
+async def test_what_a_short_answer_brought_is_asked_for_again_and_filled_up(house):
+    real = house.market.intraday_bars
+
+    async def half(*arguments):
+        return (await real(*arguments))[::2]
+
+    house.market.intraday_bars = half
+    assert not (await house.service.reconcile()).success
+    row = house.row("volume_slots", YESTERDAY)
+    assert (row.state, row.expected) == (State.FAILED, 40) and row.got < 10 and row.missing
+    house.market.intraday_bars = real
+    house.market.calls.clear()
+    assert (await house.service.reconcile()).success
+    assert row.expected - row.got == len(asked(house)), "those whose half is their whole day are not missing"
+    assert house.row("volume_slots", YESTERDAY).got == 40
+    house.restart()
+    assert (await house.service.reconcile()).completed == 0
+    assert not house.market.calls
+
+
+async def test_a_vendor_that_says_the_same_again_is_not_asked_for_every_ticker(make_house):
+    house = await make_house(volume_factor=1.5)
+    assert not (await house.service.reconcile()).success
+    house.restart()
+    assert not (await house.service.reconcile()).success
+    assert len(house.row("volume_slots", YESTERDAY).missing) > 30
+    assert len(asked(house)) == PROBED
+
+
 async def test_slots_of_a_file_are_sums_of_its_minutes(house):
     house.clock._now = at(SESSION, time(12))
     file = await house.market.minute_file(EARLIER)
@@ -148,3 +186,104 @@ async def test_slots_of_a_file_are_sums_of_its_minutes(house):
             key = symbol, bar[0] // 5
             expected[key] = tuple(np.add(expected.get(key, (0, 0)), (bar[5], bar[6])))
     assert {(symbol, slot): (volume, trades) for symbol, slot, volume, trades, _ in found.iter_rows()} == expected
+
+
+@pytest.fixture
+async def replaced(house):
+    """A complete house; since then the vendor has replaced a file."""
+    assert (await house.service.reconcile()).success
+    house.stood = house.lake.read("volume_slots", EARLIER)
+    house.market.etags[EARLIER] = "other"
+    house.restart()
+    return house
+
+
+def source_of(house, session):
+    return house.lake.footer("volume_slots", session)["source"]
+
+
+async def test_only_whole_runs_look_for_replaced_files_and_only_for_partitions_that_came_from_one(replaced):
+    await replaced.service.foresee(WHOLE)
+    await replaced.service.reconcile(RunOptions(target_date=EARLIER))
+    await replaced.service.reconcile(RunOptions(only="volume_slots"))
+    assert not replaced.market.heads
+    assert (await replaced.service.reconcile()).success
+    assert replaced.market.heads == {session: 1 for session in CALENDAR.before(SESSION, 8) if session != YESTERDAY}
+    assert replaced.market.calls == {("minute_file", EARLIER): 1}
+    assert source_of(replaced, EARLIER) == "2026-03-05 other"
+
+
+@pytest.mark.parametrize("error", [NotEntitled("403"), Unauthorized("401"), VendorUnavailable("503")])
+async def test_a_store_that_does_not_say_changes_nothing_and_is_told_once(replaced, error):
+    replaced.market.faults["etag"] = error
+    with structlog.testing.capture_logs() as logs:
+        run = await replaced.service.reconcile()
+    assert run.success and run.completed == 0 and not replaced.market.calls
+    assert [log["reason"] for log in logs if log["log_level"] == "warning"] == [str(error)]
+    assert sum(replaced.market.heads.values()) <= HEADS_AT_ONCE
+
+
+@pytest.mark.parametrize("error", [NotEntitled("403"), VendorUnavailable("503"), MalformedResponse("minute file", "cut")])
+async def test_a_replacement_that_cannot_be_had_leaves_what_stood_complete_and_is_asked_for_again(replaced, error):
+    before = replaced.row("volume_slots", EARLIER).checksum
+    replaced.market.faults["minute_file"] = error
+    with structlog.testing.capture_logs() as logs:
+        run = await replaced.service.reconcile()
+    row = replaced.row("volume_slots", EARLIER)
+    assert (run.success, row.state, row.checksum) == (True, State.COMPLETED, before)
+    assert [log["error"] for log in logs if log["event"] == "task_failed"] == [str(error)]
+    assert not asked(replaced)
+    replaced.market.faults.clear()
+    replaced.restart()
+    assert (await replaced.service.reconcile()).success
+    assert replaced.market.calls == {("minute_file", EARLIER): 1}
+    assert source_of(replaced, EARLIER) == "2026-03-05 other"
+
+
+async def test_a_file_that_was_withdrawn_leaves_what_stood_complete(replaced):
+    async def nothing(_session):
+        return None
+
+    before = replaced.row("volume_slots", EARLIER).checksum
+    replaced.market.minute_file = nothing
+    assert (await replaced.service.reconcile()).success
+    replaced.market.etag = nothing
+    assert (await replaced.service.reconcile()).completed == 0
+    assert (replaced.row("volume_slots", EARLIER).checksum, asked(replaced)) == (before, set())
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("after_write", [False, True])
+async def test_a_kill_while_a_replacement_is_loaded_loses_nothing(replaced, after_write):
+    write = replaced.lake.write
+
+    def die(*arguments):
+        if after_write:
+            write(*arguments)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replaced.lake, "write", die)
+        with pytest.raises(Killed):
+            await replaced.service.reconcile()
+    larger = replaced.lake.read("volume_slots", EARLIER)["volume"] - replaced.stood["volume"]
+    assert (larger > 0).all() == after_write, "what stands can be read, old or new"
+    assert replaced.row("volume_slots", EARLIER).state is State.PENDING, "what nobody noted is not taken for whole"
+    replaced.restart()
+    assert (await replaced.service.reconcile()).success
+    assert replaced.market.calls == {("minute_file", EARLIER): 1}
+    assert source_of(replaced, EARLIER) == "2026-03-05 other"
+
+
+async def test_what_a_file_lacks_and_single_calls_brought_stays_when_it_is_replaced(house):
+    house.market.not_in_file = {"T007", "T030"}
+    assert (await house.service.reconcile()).success
+    assert source_of(house, EARLIER) == "2026-03-05 etag REST"
+    house.market.etags[EARLIER] = "other"
+    house.restart()
+    assert (await house.service.reconcile()).success
+    assert house.market.calls == {("minute_file", EARLIER): 1}
+    assert (house.row("volume_slots", EARLIER).got, source_of(house, EARLIER)) == (40, "2026-03-05 other")

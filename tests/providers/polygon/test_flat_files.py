@@ -20,7 +20,7 @@ def s3_error(code):
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
 
 
-async def fetch(clock, *answers):
+async def fetch(clock, *answers, call="minute_file"):
     asked, left = [], list(answers)
 
     async def handler(request):
@@ -31,7 +31,7 @@ async def fetch(clock, *answers):
     async with serving(handler) as base:
         files = PolygonFlatFiles(clock, base, "flatfiles", "KEY", "SECRET")
         try:
-            return await finish(clock, files.minute_file(DAY)), asked
+            return await finish(clock, getattr(files, call)(DAY)), asked
         except (Unauthorized, NotEntitled, VendorUnavailable) as error:
             return error, asked
 
@@ -72,6 +72,15 @@ async def test_a_failing_store_is_asked_again_and_again_but_not_for_ever(clock):
     error, asked = await fetch(clock, {"status": 503, "text": s3_error("SlowDown")})
     assert isinstance(error, VendorUnavailable)
     assert len(asked) == ATTEMPTS
+
+
+async def test_its_mark_comes_without_the_file(clock):
+    found, asked = await fetch(clock, {"status": 503}, WHOLE, call="etag")
+    assert found == "5c3b-1"
+    assert [(request.method, request.path) for request in asked] == [("HEAD", PATH)] * 2
+    assert (await fetch(clock, {"body": DATA}, call="etag"))[0] is None, "a store that gives no mark says nothing"
+    assert (await fetch(clock, {"status": 404}, call="etag"))[0] is None
+    assert isinstance((await fetch(clock, {"status": 403}, call="etag"))[0], NotEntitled)
 
 
 async def test_a_file_cut_on_its_way_is_asked_again(clock):

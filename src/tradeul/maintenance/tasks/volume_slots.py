@@ -5,12 +5,18 @@
 
 Expected is every ticker of the session's daily bars with volume, and the slots'
 sum against the day's. A partition below that is written, noted as failed, and
-filled up by the ranged step, which asks only for the tickers that are missing.
+filled up by the ranged step, which asks only for the tickers that are missing:
+without slots, or, in a session that holds too little as a whole, with too little.
+By itself a ticker's sum proves nothing: minutes in which only odd lots trade
+have no bar, so a thin ticker's slots may lack much of its day for good.
+
+A partition's footer keeps the ETag of the file it came from, since that is
+written with the rows or not at all: by it a file that was replaced is noticed.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 
@@ -30,6 +36,7 @@ from tradeul.records.bars import IntradayBar
 from tradeul.store.lake import Lake
 
 BATCH_TICKERS = 500
+HEADS_AT_ONCE = 8
 # A vendor that is silent is noticed after these, not after hours of each ticker's own patience.
 PROBED = 10
 SLOT_MINUTES = 5
@@ -54,12 +61,35 @@ class VolumeSlotsTask:
         file = await self._files.minute_file(step.session)
         if file is None:
             return list  # nothing landed: the ranged step takes this session
-        return lambda: [self._land_file(step.session, file)]
+        return lambda: [self._land_file(step.session, file, afresh=step.afresh)]
 
-    def _land_file(self, session: date, file: FlatFile) -> Landed:
+    async def replaced(self, sessions: Sequence[date]) -> list[date]:
+        """The sessions whose file is no longer the one that they came from. Those that came by REST are not asked about.
+
+        Raises:
+            ProviderError: the vendor does not say.
+        """
+        came_from = await self._in_thread(lambda: {session: etag for session in sessions if (etag := self._etag(session))})
+        filed = list(came_from)
+        found: list[date] = []
+        for start in range(0, len(filed), HEADS_AT_ONCE):
+            part = filed[start : start + HEADS_AT_ONCE]
+            answers = await asyncio.gather(*(self._files.etag(session) for session in part), return_exceptions=True)
+            for session, answer in zip(part, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer is not None and answer != came_from[session]:
+                    found.append(session)
+        return found
+
+    def _land_file(self, session: date, file: FlatFile, *, afresh: bool) -> Landed:
         hours = self._calendar.hours(session)
         slots, outside = slots_of_file(file, int(hours.pre_open_at.timestamp() * 1000), hours.slots)
-        return self._write(session, slots, f"{file.session} {file.etag}", outside)
+        if not afresh:
+            # What the file lacks may have come by REST before.
+            lacking = missing_of(self._day(session), slots)
+            slots = over(self._existing(session).filter(pl.col("symbol").is_in(lacking)), slots)
+        return self._write(session, slots, f"{session} {file.etag}", outside)
 
     async def _prepare_ranged(self, step: Step, ledger: Ledger, report: Report) -> Landing:
         done = completed(ledger, VOLUME_SLOTS, step.sessions)
@@ -67,7 +97,8 @@ class VolumeSlotsTask:
         sessions = [session for session in step.sessions if session in judged and session not in done]
         if not sessions:
             return list
-        symbols = await self._in_thread(lambda: self._missing(sessions, afresh=step.afresh))
+        stood = await self._in_thread(lambda: self._missing(sessions, afresh=step.afresh))
+        symbols = list(stood)
         batches = [symbols[start : start + BATCH_TICKERS] for start in range(0, len(symbols), BATCH_TICKERS)]
         names = [f"{number:04d}-{_name(batch)}" for number, batch in enumerate(batches)]
         range_name = f"{sessions[0]}_{sessions[-1]}{'_afresh' if step.afresh else ''}"
@@ -75,15 +106,18 @@ class VolumeSlotsTask:
         for number, (name, batch) in enumerate(zip(names, batches, strict=True)):
             await report(number * BATCH_TICKERS, len(symbols), "tickers by 5-minute bars")
             if self._lake.staged(VOLUME_SLOTS, range_name, name) is None:
-                bars = await self._ask(batch, sessions)
+                bars = await self._ask(batch, sessions, stood)
                 await self._in_thread(partial(self._stage, bars, sessions, range_name, name))
         return lambda: self._merge(sessions, range_name, names)
 
     def _stage(self, bars: list[IntradayBar], sessions: list[date], range_name: str, name: str) -> None:
         self._lake.stage(VOLUME_SLOTS, range_name, name, slots_of_bars(bars, self._calendar, sessions))
 
-    async def _ask(self, symbols: list[str], sessions: list[date]) -> list[IntradayBar]:
-        """The batch's bars. A ticker that failed stays missing; that all failed, or the first few, is an error."""
+    async def _ask(self, symbols: list[str], sessions: list[date], stood: Mapping[str, float]) -> list[IntradayBar]:
+        """The batch's bars. A ticker that failed stays missing; that all failed, or the first few, is an error.
+
+        ``stood``: shares. Where the first few bring no more than stands, the rest is left: the vendor would say the same again.
+        """
         bars: list[IntradayBar] = []
         good = 0
         for part in (symbols[:PROBED], symbols[PROBED:]):
@@ -97,6 +131,10 @@ class VolumeSlotsTask:
             good += len(part) - len(errors)
             if errors and not good:
                 raise errors[0]
+            known = [stood[symbol] for symbol in part]
+            brought = float(slots_of_bars(bars, self._calendar, sessions)["volume"].sum())
+            if not errors and all(known) and brought <= (1 + TICKER_TOLERANCE) * sum(known):
+                break
         return bars
 
     def _merge(self, sessions: list[date], range_name: str, names: list[str]) -> list[Landed]:
@@ -108,8 +146,8 @@ class VolumeSlotsTask:
                 if batch is not None:
                     parts.append(batch.filter(pl.col("session") == session).select(*SCHEMA))
             # What stood stays; a ticker asked for again replaces nothing of another.
-            slots = pl.concat(parts).unique(["symbol", "slot"], keep="last")
-            results.append(self._write(session, slots, "REST", 0))
+            etag = self._etag(session)
+            results.append(self._write(session, over(*parts), f"{session} {etag} REST" if etag else "REST", 0))
         # All that came stands in the lake now; what did not must be asked for again, not taken from here.
         self._lake.clear_staging(VOLUME_SLOTS)
         return results
@@ -127,11 +165,24 @@ class VolumeSlotsTask:
             pass  # it is replaced as a whole
         return pl.DataFrame(schema=SCHEMA)
 
-    def _missing(self, sessions: list[date], *, afresh: bool) -> list[str]:
-        """The tickers that at least one of the sessions lacks, sorted; ``afresh``: all that it should have."""
+    def _etag(self, session: date) -> str | None:
+        """The mark of the file that the partition came from; None for one that came by REST or cannot be read."""
+        try:
+            source = self._lake.footer(VOLUME_SLOTS, session).get("source", "").split()
+        except CorruptPartition:
+            return None
+        return source[1] if len(source) > 1 else None
+
+    def _missing(self, sessions: list[date], *, afresh: bool) -> dict[str, float]:
+        """The tickers that at least one of the sessions lacks, sorted, and their shares that stand in all of them.
+
+        ``afresh``: all that they should have, as if nothing stood.
+        """
         nothing = pl.DataFrame(schema=SCHEMA)
-        lacking = (missing_of(self._day(session), nothing if afresh else self._existing(session)) for session in sessions)
-        return sorted({symbol for symbols in lacking for symbol in symbols})
+        slots = [nothing if afresh else self._existing(session) for session in sessions]
+        lacking = {symbol for session, each in zip(sessions, slots, strict=True) for symbol in missing_of(self._day(session), each)}
+        shares = dict(sums_of(pl.concat(slots)).iter_rows())
+        return {symbol: shares.get(symbol, 0.0) for symbol in sorted(lacking)}
 
     def _day(self, session: date) -> pl.DataFrame:
         return self._lake.read(OHLC_DAILY, session, ["symbol", "close", "volume"]).filter(pl.col("volume") > 0)
@@ -143,7 +194,7 @@ class VolumeSlotsTask:
         if outside:
             remarks.append(f"{outside:,} bars outside the session's hours")
         if missing:
-            remarks.insert(0, f"{len(missing):,} tickers that traded have no slots: {some(missing)}")
+            remarks.insert(0, f"{len(missing):,} tickers that traded have no slots, or too few: {some(missing)}")
         return Landed(
             session=session,
             expected=day.height,
@@ -155,16 +206,31 @@ class VolumeSlotsTask:
         )
 
 
+def over(*parts: pl.DataFrame) -> pl.DataFrame:
+    """The parts' slots; of the same slot that of the later part."""
+    return pl.concat(parts).unique(["symbol", "slot"], keep="last")
+
+
+def sums_of(slots: pl.DataFrame) -> pl.DataFrame:
+    """Columns symbol, sum: the shares of each ticker's slots."""
+    return slots.group_by("symbol").agg(pl.col("volume").sum().alias("sum"))
+
+
 def missing_of(day: pl.DataFrame, slots: pl.DataFrame) -> list[str]:
-    """The tickers that traded and have no slot, by dollar volume."""
-    gone = day.join(slots.select(pl.col("symbol").unique()), on="symbol", how="anti")
-    return gone.sort(pl.col("close") * pl.col("volume"), descending=True)["symbol"].to_list()
+    """The tickers that traded and have no slot, by dollar volume; of a market that is short as a whole, also those that are."""
+    held = day.join(sums_of(slots), on="symbol", how="left")
+    lacking = pl.col("sum").is_null()
+    there = held.filter(~lacking)
+    # With the market's own measure: when it is short, some ticker must be.
+    least = 1 - MARKET_TOLERANCE
+    if float(there["sum"].sum()) < least * float(there["volume"].sum()):
+        lacking |= pl.col("sum") < least * pl.col("volume")
+    return held.filter(lacking).sort(pl.col("close") * pl.col("volume"), descending=True)["symbol"].to_list()
 
 
 def compare_volumes(day: pl.DataFrame, slots: pl.DataFrame) -> tuple[list[str], bool]:
     """Remarks on slot sums that differ from the day's volume; False when the market as a whole does."""
-    sums = slots.group_by("symbol").agg(pl.col("volume").sum().alias("sum"))
-    both = day.join(sums, on="symbol")
+    both = day.join(sums_of(slots), on="symbol")
     off = both.filter((pl.col("sum") - pl.col("volume")).abs() > TICKER_TOLERANCE * pl.col("volume"))
     names = off.sort(pl.col("close") * pl.col("volume"), descending=True)["symbol"].to_list()
     remarks = [f"{len(names):,} tickers' slots differ from their day's volume by over 1 %: {some(names)}"] if names else []

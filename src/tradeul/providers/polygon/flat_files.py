@@ -60,22 +60,26 @@ class PolygonFlatFiles:
 
         return await retrying(self._clock, attempt)
 
+    async def etag(self, session: date) -> str | None:
+        async def attempt() -> str | None:
+            try:
+                with self._errors(session):
+                    meta = await obstore.head_async(self._store, path_of(session))
+            except (NotFoundError, FileNotFoundError):
+                return None
+            return (meta.get("e_tag") or "").strip('"') or None
+
+        return await retrying(self._clock, attempt)
+
     async def includes(self, session: date) -> bool:
         """Whether the key may read a session's file, without reading it; a file that does not exist is not refused."""
         if not self._key:
             return False
-
-        async def attempt() -> bool:
-            try:
-                with self._errors(session):
-                    await obstore.head_async(self._store, path_of(session))
-            except (NotFoundError, FileNotFoundError):
-                return True
-            except (NotEntitled, Unauthorized):
-                return False
-            return True
-
-        return await retrying(self._clock, attempt)
+        try:
+            await self.etag(session)
+        except (NotEntitled, Unauthorized):
+            return False
+        return True
 
     @contextmanager
     def _errors(self, session: date) -> Iterator[None]:
