@@ -227,7 +227,8 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 def windows_of(settings: Settings) -> Windows:
-    return Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+    lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
+    return Windows(*lengths, settings.maintenance_at, settings.final_at, settings.new_day_at)
 
 
 def catalog_url(state: Path) -> str:
