@@ -30,6 +30,8 @@ def shown(default):
             return ""
         case time():
             return f"{default:%H:%M}"
+        case tuple():
+            return ",".join(default)
         case datetime():
             return default.isoformat()
         case _:
@@ -74,6 +76,11 @@ def test_both_names_of_the_key_are_taken(monkeypatch):
     monkeypatch.delenv("MASSIVE_API_KEY", raising=False)
     monkeypatch.setenv("POLYGON_API_KEY", "k")
     assert load_settings().vendor_key == "k"
+
+
+def test_tickers_are_given_by_commas(monkeypatch):
+    monkeypatch.setenv("TRADEUL_REFERENCE_TICKERS", "SPY, BRK.B,BACpM")
+    assert load_settings().reference_tickers == ("SPY", "BRK.B", "BACpM")
 
 
 def test_an_empty_variable_is_unset(monkeypatch):

@@ -228,7 +228,7 @@ class Stores(msgspec.Struct, frozen=True):
 
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
-    return Windows(*lengths, settings.maintenance_at, settings.final_at, settings.new_day_at)
+    return Windows(*lengths, settings.maintenance_at, settings.final_at, settings.new_day_at, settings.reference_tickers)
 
 
 def catalog_url(state: Path) -> str:

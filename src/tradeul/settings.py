@@ -10,7 +10,7 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tradeul.errors import SettingsError
 
@@ -40,6 +40,13 @@ def _wall_time(value: object) -> time:
 WallTime: TypeAlias = Annotated[time, BeforeValidator(_wall_time)]
 
 
+def _symbols(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Symbols: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRADEUL_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -64,6 +71,7 @@ class Settings(BaseSettings):
     daily_sessions: int = Field(260, ge=1)
     slot_sessions: int = Field(30, ge=1)
     rvol_sessions: int = Field(20, ge=1)
+    reference_tickers: Symbols = _symbols("SPY QQQ IWM DIA AAPL MSFT NVDA AMZN GOOGL TSLA AMD INTC BAC JPM XOM")
     maintenance_at: WallTime = time(17, 0)
     final_at: WallTime = time(20, 15)
     new_day_at: WallTime = time(3, 0)

@@ -29,7 +29,7 @@ FILES_AT = time(11, 0)
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """How far back, and when: what a person may set."""
+    """How far back, when, and by which tickers a day is judged: what a person may set."""
 
     daily_sessions: int = 260
     slot_sessions: int = 30  # 0: no slots, the plan does not include them
@@ -37,6 +37,7 @@ class Windows(msgspec.Struct, frozen=True):
     maintenance_at: time = time(17, 0)  # Eastern wall times
     final_at: time = time(20, 15)
     new_day_at: time = time(3, 0)
+    reference_tickers: tuple[str, ...] = ()  # trade in every session that they are listed in
 
 
 class Dataset(msgspec.Struct, frozen=True):

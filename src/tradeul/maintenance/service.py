@@ -103,7 +103,7 @@ class MaintenanceService:
         tasks: dict[str, Task] = {
             TICKERS: TickersTask(market, lake),
             SPLITS: SplitsTask(market, lake, self._schedule),
-            OHLC_DAILY: OhlcDailyTask(market, lake),
+            OHLC_DAILY: OhlcDailyTask(market, lake, windows.reference_tickers),
             VOLUME_SLOTS: slots,
             BASELINES: BaselinesTask(lake, self._schedule),
             METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
