@@ -2,12 +2,13 @@ import statistics
 from datetime import date
 
 import numpy as np
+import polars as pl
 import pytest
 import talib
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import Windows
-from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, year_levels
+from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, rows_of, year_levels
 from tradeul.market_calendar import nyse
 from tradeul.records.tickers import Split
 
@@ -157,3 +158,9 @@ def test_a_years_levels_need_a_year_and_averages_count_only_closes_that_were():
     high, low = year_levels(year, year - 0.5)
     assert (high[0], low[0]) == (3, 0.5)
     assert np.isnan(year_levels(year[:, 1:], year[:, 1:])).all()
+
+
+def test_a_symbol_has_the_row_of_the_index_or_none():
+    index = pl.DataFrame({"symbol": ["A", "B", "C"], "row": [0, 1, 2]})
+    assert rows_of(pl.Series(["B", "B", "X", "A", "B"]), index).tolist() == [1, 1, -1, 0, 1]
+    assert rows_of(pl.Series([], dtype=pl.String), index).tolist() == []
