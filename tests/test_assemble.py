@@ -1,3 +1,4 @@
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ async def test_without_a_key_no_real_vendor_is_ever_made(keyless, monkeypatch):
     for place in places:
         port = int(place.vendor.rest.rpartition(":")[2])
         assert place.simulated and place.vendor == simulated_vendor("127.0.0.1", port)
+
+
+def test_what_a_person_sets_reaches_the_schedule(tmp_path):
+    times = {"maintenance_at": "16:30", "final_at": "20:05", "new_day_at": "03:10"}
+    settings = Settings(state=tmp_path, slot_sessions=9, reference_tickers="SPY,QQQ", **times)
+    windows = borders.windows_of(settings)
+    assert (windows.daily_sessions, windows.slot_sessions, windows.rvol_sessions) == (260, 9, 20)
+    assert (windows.maintenance_at, windows.final_at, windows.new_day_at) == (time(16, 30), time(20, 5), time(3, 10))
+    assert windows.reference_tickers == ("SPY", "QQQ")
 
 
 def test_a_folder_of_real_data_without_a_key_is_refused(keyless):

@@ -4,14 +4,17 @@ Every name is in README's table; `tests/test_settings.py` holds the two together
 Services get what they need as arguments, never this object.
 """
 
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self, TypeAlias
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tradeul.errors import SettingsError
+
+CLOSE, SESSION_END, TURN = time(16), time(20), time(3)  # of a session, Eastern
 
 
 def _default_state() -> Path:
@@ -22,6 +25,26 @@ def _default_state() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Application Support" / "tradeul"
     return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "tradeul"
+
+
+def _wall_time(value: object) -> time:
+    """Pydantic alone takes "2030" for seconds since midnight."""
+    if isinstance(value, time):
+        return value
+    try:
+        return datetime.strptime(str(value), "%H:%M").time()  # noqa: DTZ007
+    except ValueError as error:
+        raise PydanticCustomError("wall_time", "an Eastern wall time is expected, as 17:00, without a zone") from error
+
+
+WallTime: TypeAlias = Annotated[time, BeforeValidator(_wall_time)]
+
+
+def _symbols(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Symbols: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
 
 
 class Settings(BaseSettings):
@@ -48,6 +71,10 @@ class Settings(BaseSettings):
     daily_sessions: int = Field(260, ge=1)
     slot_sessions: int = Field(30, ge=1)
     rvol_sessions: int = Field(20, ge=1)
+    reference_tickers: Symbols = _symbols("SPY QQQ IWM DIA AAPL MSFT NVDA AMZN GOOGL TSLA AMD INTC BAC JPM XOM")
+    maintenance_at: WallTime = time(17, 0)
+    final_at: WallTime = time(20, 15)
+    new_day_at: WallTime = time(3, 0)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
     keep_membership: int = Field(60, ge=1)
 
@@ -62,6 +89,20 @@ class Settings(BaseSettings):
     simulator_skip_closed: bool = True
     simulator_faults: str = ""
 
+    @model_validator(mode="after")
+    def _wakes_in_order(self) -> Self:
+        rules = (
+            ("new_day_at", self.new_day_at < TURN, f"is before {TURN:%H:%M} ET, when the session turns"),
+            ("new_day_at", self.new_day_at >= self.maintenance_at, f"is not before TRADEUL_MAINTENANCE_AT={self.maintenance_at:%H:%M}"),
+            ("maintenance_at", self.maintenance_at < CLOSE, f"is before the close at {CLOSE:%H:%M} ET"),
+            ("maintenance_at", self.maintenance_at >= self.final_at, f"is not before TRADEUL_FINAL_AT={self.final_at:%H:%M}"),
+            ("final_at", self.final_at < SESSION_END, f"is before the session's end at {SESSION_END:%H:%M} ET"),
+        )
+        for name, is_wrong, why in rules:
+            if is_wrong:
+                raise ValueError(f"TRADEUL_{name.upper()}={getattr(self, name):%H:%M} {why}")
+        return self
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; arguments of the command line win.
@@ -73,6 +114,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # settings that do not go together
+            raise SettingsError(f"{first['ctx']['error']}. Correct it, or unset it to use the default.") from error
         place = str(first["loc"][0])
         name = place if place.isupper() else f"TRADEUL_{place.upper()}"
         raise SettingsError(f"{name}={first['input']!r}: {first['msg']}. Correct it, or unset it to use the default.") from error

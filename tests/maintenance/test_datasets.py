@@ -56,6 +56,25 @@ def test_wake_ups_are_the_three_wall_times_of_sessions(moment):
     assert not [instant for instant in skipped if now < instant < wake]
 
 
+LATE = Schedule(CALENDAR, Windows(10, 5, 5, time(16, 30), time(21), time(5)))
+
+
+@pytest.mark.parametrize(
+    ("wall", "wanted", "next_day", "wakes"),
+    [
+        (time(2), [FRIDAY], MONDAY, time(5)),
+        (time(4), [], MONDAY, time(5)),  # the session has turned, and is not announced yet
+        (time(5), [MONDAY], TUESDAY, time(16, 30)),
+        (time(17), [MONDAY], TUESDAY, time(21)),
+    ],
+)
+def test_other_wake_up_times_are_kept_to(wall, wanted, next_day, wakes):
+    now = at(MONDAY, wall)
+    assert LATE.sessions("new_trading_day", now) == wanted
+    assert LATE.new_day_after(now) == (next_day, at(next_day, time(5)))
+    assert LATE.wake_after(now) == at(MONDAY, wakes)
+
+
 def test_what_a_dataset_needs_comes_before_it():
     names = list(DATASETS)
     assert all(names.index(need) < names.index(name) for name, dataset in DATASETS.items() for need in dataset.needs)

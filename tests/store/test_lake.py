@@ -56,6 +56,21 @@ def test_texts_do_not_run_into_each_other(one, other):
     assert (canonical_checksum(frames[0]) == canonical_checksum(frames[1])) == (one == other)
 
 
+def test_several_partitions_are_read_as_one_and_the_broken_one_is_named(lake):
+    days = [SESSION, date(2026, 3, 9), date(2026, 3, 10)]
+    for day in days:
+        lake.write("volume_slots", day, FRAME.with_columns(volume=pl.lit(float(day.day))), "one")
+    both = lake.read_all("volume_slots", days[1:], ["symbol", "volume"])
+    assert sorted(both.rows()) == [(day, symbol, float(day.day)) for day in days[1:] for symbol in "AAB"]
+    lake.path("volume_slots", days[1]).write_bytes(b"PAR1")
+    with pytest.raises(CorruptPartition) as caught:
+        lake.read_all("volume_slots", days, ["symbol"])
+    assert caught.value.session == days[1]
+    lake.path("volume_slots", days[1]).unlink()
+    with pytest.raises(StoreError, match="no volume_slots of 2026-03-09"):
+        lake.read_all("volume_slots", days, ["symbol"])
+
+
 @pytest.mark.parametrize("damage", [b"", b"PAR1", None])
 def test_a_corrupt_partition_is_named(lake, damage):
     lake.write("ohlc_daily", SESSION, FRAME, "")

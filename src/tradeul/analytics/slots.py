@@ -22,6 +22,7 @@ from tradeul.records.frame import FloatArray
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 SLOT_MS = 300_000
+BLOCK_TICKERS = 256  # stay in the processor's cache while they are folded: 19 MB of all would not
 
 
 class SlotSums(msgspec.Struct, frozen=True):
@@ -68,17 +69,22 @@ def profile(tickers: int, sessions: Iterable[tuple[IntArray, IntArray, FloatArra
     squares = np.zeros((tickers, SLOTS))
     counted = np.zeros(tickers, dtype=np.int64)
     started = np.zeros(tickers, dtype=np.bool_)
+    own = np.empty((tickers, SLOTS))
+    blocks = [slice(start, start + BLOCK_TICKERS) for start in range(0, tickers, BLOCK_TICKERS)]
     for rows, slots, volume in sessions:
-        total[rows, slots] += volume
+        places = rows * SLOTS + slots
+        total.ravel()[places] += volume
         started[rows] = True
         counted += started
-        own = np.zeros((tickers, SLOTS))
-        own[rows, slots] = np.log1p(volume)
+        own.fill(0)
+        own.ravel()[places] = np.log1p(volume)
         # Before a ticker's first session all three are zero and stay so.
-        own -= mean
-        step = own / np.maximum(counted, 1)[:, None]
-        mean += step
-        squares += own * (own - step)
+        for block in blocks:
+            delta = own[block]
+            delta -= mean[block]
+            step = delta / np.maximum(counted[block], 1)[:, None]
+            mean[block] += step
+            squares[block] += delta * (delta - step)
     with np.errstate(invalid="ignore", divide="ignore"):
         known = np.where(counted > 0, 1.0, np.nan)[:, None]
         cumulative = np.cumsum(total, axis=1) / counted[:, None]

@@ -95,7 +95,9 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
 
 
 def windows_of(settings: Settings) -> Windows:
-    return Windows(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+    lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
+    times = settings.maintenance_at, settings.final_at, settings.new_day_at
+    return Windows(*lengths, *times, settings.reference_tickers)
 
 
 async def open_stores(

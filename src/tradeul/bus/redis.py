@@ -16,7 +16,7 @@ import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tradeul.bus.topics import (
@@ -85,6 +85,8 @@ class Bus:
             try:
                 async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
                     yield self.redis
+            except ResponseError as error:
+                raise BusUnavailable(f"The bus refuses a command ({error}): Redis 7 or newer is needed, and its every command.") from error
             except (RedisError, TimeoutError) as error:
                 raise BusUnavailable(f"The bus does not answer ({error!r}): is the server that TRADEUL_REDIS_URL names up?") from error
 
@@ -242,7 +244,7 @@ class Bus:
             await redis.mset({metadata_key(symbol): document for symbol, document in documents.items()})
 
     async def put_averages(self, commands: Sequence[bytes]) -> None:
-        """Encoded commands (`slot_averages.encode`), since the client's own encoding of 2.4 million fields takes 20 s."""
+        """Encoded commands (`slot_averages.restores`)."""
         async with self._asking() as redis:
             connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             unread = True

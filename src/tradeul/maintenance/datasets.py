@@ -3,8 +3,8 @@
 A dataset is a task of the same name (`tasks/`). Those *of a served session*
 (the universe, splits, baselines, what the bus holds) are wanted for the
 current session, and from the evening on for the next; metadata and the
-announcement of a session from its own 03:00 on; those *of a traded session*
-for a window of past ones. What is loaded before its final instant is
+announcement of a session from its own morning on (`Windows.new_day_at`); those
+*of a traded session* for a window of past ones. What is loaded before its final instant is
 `provisional` and due again after it. To add a task: a row here, a file there.
 """
 
@@ -29,7 +29,7 @@ FILES_AT = time(11, 0)
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """How far back, and when: what a person may set."""
+    """How far back, when, and by which tickers a day is judged: what a person may set."""
 
     daily_sessions: int = 260
     slot_sessions: int = 30  # 0: no slots, the plan does not include them
@@ -37,6 +37,7 @@ class Windows(msgspec.Struct, frozen=True):
     maintenance_at: time = time(17, 0)  # Eastern wall times
     final_at: time = time(20, 15)
     new_day_at: time = time(3, 0)
+    reference_tickers: tuple[str, ...] = ()  # trade in every session that they are listed in
     end_of_day: bool = False  # lists show the last close: until the next one is there, its own baselines are wanted
 
 
@@ -116,8 +117,14 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.before(dataset, current) + today
 
     def wake_after(self, instant: datetime) -> datetime:
-        """The next wake-up after ``instant``: 03:00, 17:00 or 20:15 of a session."""
+        """The next wake-up after ``instant``: one of the three wall times of a session."""
         session = self.calendar.current_session(instant)
         walls = self.windows.new_day_at, self.windows.maintenance_at, self.windows.final_at
         wakes = [at(day, wall) for day in (session, self.calendar.next(session)) for wall in walls]
         return min(wake for wake in wakes if wake > instant)
+
+    def new_day_after(self, instant: datetime) -> tuple[date, datetime]:
+        """The next session to be announced after ``instant``, and when: it may have turned before."""
+        current = self.calendar.current_session(instant)
+        days = [(session, self.due_at(NEW_TRADING_DAY, session)) for session in (current, self.calendar.next(current))]
+        return next((session, due_at) for session, due_at in days if due_at > instant)

@@ -1,8 +1,8 @@
 """The maintenance service: wakes and runs; one run at a time.
 
-    wake-up (start, 17:00, 20:15, 03:00 ET of sessions; after a failed run: soon)  -> waits for the run under way
-    emptied bus                                                                    -> nothing, if a run is under way
-    asked for (HTTP)                                                               -> joins the run under way
+    wake-up (start, three times a session; after a failed run: soon)  -> waits for the run under way
+    emptied bus                                                       -> nothing, if a run is under way
+    asked for (HTTP)                                                  -> joins the run under way
 
 What a run does is `run.py`'s; what it should do, `plan.py`'s.
 """
@@ -103,7 +103,7 @@ class MaintenanceService:
         tasks: dict[str, Task] = {
             TICKERS: TickersTask(market, lake),
             SPLITS: SplitsTask(market, lake, self._schedule),
-            OHLC_DAILY: OhlcDailyTask(market, lake),
+            OHLC_DAILY: OhlcDailyTask(market, lake, windows.reference_tickers),
             VOLUME_SLOTS: slots,
             BASELINES: BaselinesTask(lake, self._schedule),
             METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
@@ -139,20 +139,18 @@ class MaintenanceService:
             await self._clock.sleep_until(self.next_run_at)
 
     async def _herald(self) -> None:
-        """Announce a session at its 03:00 even while a long run, begun before it, is under way; else `_wake` does."""
+        """Announce a session when it is due even while a long run, begun before it, is under way; else `_wake` does."""
         while True:
-            session = self._schedule.calendar.next(self._schedule.calendar.current_session(self._clock.now()))
-            due_at = self._schedule.due_at(NEW_TRADING_DAY, session)
+            session, due_at = self._schedule.new_day_after(self._clock.now())
             log.info("cache_clear_scheduler_started", next_at=due_at.isoformat(), date=str(session))
             await self._clock.sleep_until(due_at)
             if self._current is not None and self._current.started_at < due_at:
                 await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY)).go()
 
     async def _look_daily(self) -> None:
-        """Ask what the key may ask, at the turn of each session."""
+        """Ask what the key may ask, with each session's announcement."""
         while self._access is not None:
-            session = self._schedule.calendar.next(self._schedule.calendar.current_session(self._clock.now()))
-            await self._clock.sleep_until(self._schedule.due_at(NEW_TRADING_DAY, session))
+            await self._clock.sleep_until(self._schedule.new_day_after(self._clock.now())[1])
             await self._look()
 
     async def _watch_deadlines(self) -> None:

@@ -2,12 +2,13 @@ import statistics
 from datetime import date
 
 import numpy as np
+import polars as pl
 import pytest
 import talib
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import Windows
-from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, restricted_before, year_levels
+from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, restricted_before, rows_of, year_levels
 from tradeul.market_calendar import nyse
 from tradeul.records.tickers import Split
 
@@ -165,3 +166,9 @@ def test_a_restriction_comes_from_the_last_session_and_the_close_before_it():
     # Fell; did not; has no close before; did not trade; never traded; fell in the session before the last only.
     np.testing.assert_array_equal(restricted_before(low, close), [1, 0, np.nan, 0, np.nan, 0])
     np.testing.assert_array_equal(restricted_before(low[:, :1], close[:, :1]), [np.nan] * 6)
+
+
+def test_a_symbol_has_the_row_of_the_index_or_none():
+    index = pl.DataFrame({"symbol": ["A", "B", "C"], "row": [0, 1, 2]})
+    assert rows_of(pl.Series(["B", "B", "X", "A", "B"]), index).tolist() == [1, 1, -1, 0, 1]
+    assert rows_of(pl.Series([], dtype=pl.String), index).tolist() == []

@@ -28,6 +28,7 @@ from tradeul.records.tickers import Split
 from tradeul.store.lake import Lake
 
 AVERAGE_SESSIONS = 20
+SESSIONS_AT_ONCE = 26  # of daily bars: more would not be faster, only larger
 YEAR_SESSIONS = 250  # with fewer, nobody knows the 52-week levels
 MOVING = {"sma20": 20, "sma50": 50, "sma200": 200}
 SHARES = {"shares": "details_on", "free_float": "float_on", "short_interest": "short_on"}  # counts, and the day that each is of
@@ -111,9 +112,20 @@ class BaselinesTask:
         self, index: pl.DataFrame, sessions: Sequence[date], adjust: FloatArray
     ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
         for place, session in enumerate(sessions):
-            slots = self._lake.read(VOLUME_SLOTS, session, ["symbol", "slot", "volume"]).join(index, on="symbol")
-            rows = slots["row"].to_numpy()
+            slots = self._lake.read(VOLUME_SLOTS, session, ["symbol", "slot", "volume"])
+            rows = rows_of(slots["symbol"], index)
+            if (rows < 0).any():
+                slots, rows = slots.filter(rows >= 0), rows[rows >= 0]
             yield rows, slots["slot"].cast(pl.Int64).to_numpy(), slots["volume"].to_numpy() / adjust[rows, place]
+
+    def _daily_bars(self, index: pl.DataFrame, sessions: Sequence[date], *more: str) -> Iterator[tuple[IntArray, IntArray, pl.DataFrame]]:
+        """The bars of the tickers: their rows in ``index``, the places of their sessions, prices and ``more``."""
+        places = pl.DataFrame({"session": sessions, "place": np.arange(len(sessions))}, schema_overrides={"session": pl.Date})
+        for start in range(0, len(sessions), SESSIONS_AT_ONCE):
+            some_sessions = sessions[start : start + SESSIONS_AT_ONCE]
+            bars = self._lake.read_all(OHLC_DAILY, some_sessions, ["symbol", "high", "low", "close", *more])
+            bars = bars.join(index, on="symbol").join(places, on="session")
+            yield bars["row"].to_numpy(), bars["place"].to_numpy(), bars
 
     def _daily_columns(
         self, index: pl.DataFrame, sessions: Sequence[date], splits: Sequence[Split], served: date
@@ -125,19 +137,19 @@ class BaselinesTask:
         volume, dollars = (np.full((index.height, len(recent)), np.nan) for _ in range(2))
         adjust = factors(index["symbol"].to_list(), sessions, splits, served)
         previous_raw = np.full(index.height, np.nan)
-        for place, session in enumerate(sessions):
-            bars = self._lake.read(OHLC_DAILY, session).join(index, on="symbol")
-            rows = bars["row"].to_numpy()
-            factor = adjust[rows, place]
+        for rows, places, bars in self._daily_bars(index, sessions):
+            flat = rows * len(sessions) + places  # an index of two dimensions takes twice the time
+            factor = adjust.ravel()[flat]
             for matrix, name in ((high, "high"), (low, "low"), (close, "close")):
-                matrix[rows, place] = bars[name].to_numpy() * factor
-            if session in recent:
-                at = place - len(sessions) + len(recent)
-                volume[rows, at] = bars["volume"].to_numpy() / factor
-                dollars[rows, at] = bars.select(pl.coalesce("vwap", "close") * pl.col("volume")).to_series().to_numpy()
-            if session == self._schedule.calendar.previous(served):
+                matrix.ravel()[flat] = bars[name].to_numpy() * factor
+        for rows, places, bars in self._daily_bars(index, recent, "volume", "vwap"):
+            volume[rows, places] = bars["volume"].to_numpy() / adjust[rows, places + len(sessions) - len(recent)]
+            dollars[rows, places] = bars.select(pl.coalesce("vwap", "close") * pl.col("volume")).to_series().to_numpy()
+        last = sessions[-1:]
+        is_previous = last == [self._schedule.calendar.previous(served)]
+        if is_previous:
+            for rows, _, bars in self._daily_bars(index, last):
                 previous_raw[rows] = bars["close"].to_numpy()
-        is_previous = bool(sessions) and sessions[-1] == self._schedule.calendar.previous(served)
         columns = {
             "restricted_before": restricted_before(low, close) if is_previous else np.full_like(previous_raw, np.nan),
             "atr": average_true_range(high, low, close),
@@ -159,6 +171,13 @@ def restricted_before(low: FloatArray, close: FloatArray) -> FloatArray:
     columns, totals = last_available(traded[:, :-1], 1)
     before = np.where(totals > 0, np.take_along_axis(close, columns, axis=1)[:, 0], np.nan)
     return np.where(traded[:, -1], fell_ten_percent(low[:, -1], before), np.where(totals > 0, 0.0, np.nan))
+
+
+def rows_of(symbols: pl.Series, index: pl.DataFrame) -> IntArray:
+    """The ``row`` of each in ``index``, -1 without one. Quick where equal symbols follow each other, as in a partition of slots."""
+    runs = symbols.rename("symbol").rle().struct.unnest().rename({"value": "symbol"})
+    rows = runs.join(index, on="symbol", how="left", maintain_order="left")["row"].fill_null(-1)
+    return np.repeat(rows.to_numpy(), runs["len"].to_numpy())
 
 
 def mean_since_first(values: FloatArray) -> FloatArray:

@@ -1,19 +1,21 @@
 """One session's daily bars of the whole market, from one call; judged by what neighbouring sessions had.
 
 Expected is the trailing median (before there is one, three quarters of what is
-listed at least, since not everything trades every day). A row that cannot be
-right is set aside and named; it does not stop the others.
+listed at least, since not everything trades every day), and a bar of every
+reference ticker: one that trades in every session it is listed in. A row that
+cannot be right is set aside and named; it does not stop the others.
 """
 
 import statistics
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
 from math import isfinite
 
 import polars as pl
 
 from tradeul.errors import IncompleteData
 from tradeul.maintenance.datasets import OHLC_DAILY, TICKERS
-from tradeul.maintenance.ledger import Landed, Ledger
+from tradeul.maintenance.ledger import USABLE, Landed, Ledger
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
 from tradeul.providers.ports import MarketData
@@ -24,6 +26,8 @@ from tradeul.store.lake import Lake
 LEAST_SHARE = 0.80
 LEAST_SHARE_OF_LISTED = 0.75
 TRAILING_SESSIONS = 20
+# A ticker without a known list date is taken to have been listed this long before the list that has it.
+LISTED_BEFORE = timedelta(days=400)
 SCHEMA = {
     "symbol": pl.String,
     "open": pl.Float64,
@@ -37,9 +41,10 @@ SCHEMA = {
 
 
 class OhlcDailyTask:
-    def __init__(self, market: MarketData, lake: Lake) -> None:
+    def __init__(self, market: MarketData, lake: Lake, reference: tuple[str, ...] = ()) -> None:
         self._market = market
         self._lake = lake
+        self._reference = reference
 
     async def prepare(self, step: Step, ledger: Ledger, _report: Report) -> Landing:
         bars = await self._market.grouped_daily(step.session)
@@ -56,18 +61,34 @@ class OhlcDailyTask:
                 got=0,
             )
         good, faults = sift(bars, session)
+        remark = f"{len(faults):,} rows set aside: {some(faults)}" if faults else None
+        missing, fault = [], None
         if len(good) < max(least, 1):
-            missing = self._missing(good, nearest(ledger, session))
+            missing = self._missing(good, nearest((day for day, _ in _complete(ledger, session)), session))
+            fault = f"missing: {some(missing) or 'unknown'}"
+        elif missing := self._absent(good, session, ledger):
+            fault = f"without {some(missing)} of the reference tickers (TRADEUL_REFERENCE_TICKERS), so others may be missing, too"
+        if fault is not None:
+            fault += f"; {remark}" if remark else ""
             raise IncompleteData(
-                f"{session}: {len(good):,} daily bars of about {expected:,} expected; missing: {some(missing) or 'unknown'}. "
+                f"{session}: {len(good):,} daily bars of about {expected:,} expected; {fault}. "
                 "Nothing was replaced; the next run asks again.",
                 expected=expected,
                 got=len(good),
                 missing=missing,
             )
         checksum = self._lake.write(OHLC_DAILY, session, frame_of(list(good.values())), "REST")
-        remark = f"{len(faults)} rows set aside: {some(faults)}" if faults else None
         return Landed(session=session, expected=expected, got=len(good), checksum=checksum, remark=remark)
+
+    def _absent(self, good: Collection[str], session: date, ledger: Ledger) -> list[str]:
+        """The reference tickers without a bar, by the list nearest to the session; without any list, nobody is missed."""
+        lists = (row.session for row in ledger.values() if row.dataset == TICKERS and row.state in USABLE)
+        listed_on = nearest(lists, session)
+        if listed_on is None or not self._reference or not self._lake.has(TICKERS, listed_on):
+            return []
+        rows = self._lake.read(TICKERS, listed_on, ["symbol", "list_date"]).filter(pl.col("symbol").is_in(self._reference))
+        expected = reference_of(self._reference, dict(rows.iter_rows()), listed_on, session)
+        return [symbol for symbol in expected if symbol not in good]
 
     def _missing(self, good: dict[str, DailyBar], neighbour: date | None) -> list[str]:
         """What the nearest complete session had and this one has not, by dollar volume."""
@@ -88,8 +109,17 @@ def expectation(ledger: Ledger, session: date) -> tuple[int, float]:
     return listed, LEAST_SHARE_OF_LISTED * listed
 
 
-def nearest(ledger: Ledger, session: date) -> date | None:
-    return min((day for day, _ in _complete(ledger, session)), key=lambda day: abs(day - session), default=None)
+def reference_of(basket: Collection[str], listed: Mapping[str, date | None], listed_on: date, session: date) -> list[str]:
+    """The tickers of the basket that must have traded in ``session``.
+
+    ``listed``: symbol -> list date, null unknown, in the list of ``listed_on``.
+    """
+    since = {symbol: day or listed_on - LISTED_BEFORE for symbol, day in listed.items()}
+    return [symbol for symbol in basket if symbol in since and since[symbol] <= session]
+
+
+def nearest(days: Iterable[date], session: date) -> date | None:
+    return min(days, key=lambda day: abs(day - session), default=None)
 
 
 def _complete(ledger: Ledger, session: date) -> list[tuple[date, int]]:
