@@ -1,7 +1,9 @@
 """Today, one row per symbol: bars in, totals and extremes kept, frames out (`frames.py` makes the columns).
 
-    StreamBatch -> arrivals.py (checked columns, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
-    REST minutes ----------------------------------------^
+    StreamBatch -> read -> Heard -> take: arrivals.py (checks, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
+    REST minutes --------------------------------------------------------^
+
+Between `read` and `take` lies the tape (`tape.py`).
 
 Bars are taken in the order of arrival; the result does not depend on how they
 are batched. A bars build the running minute; an AM replaces the sum of its
@@ -26,11 +28,11 @@ import numpy.typing as npt
 
 from tradeul.analytics.extremes import vwap_side
 from tradeul.analytics.windows import ratio
-from tradeul.live.arrivals import Arrivals, rest_arrivals, stream_arrivals
+from tradeul.live.arrivals import Arrivals, Heard, Minutes, checked, rest_bars, stream_bars
 from tradeul.live.minutes import MinuteStore, SecondRing
 from tradeul.live.windows import Windows
 from tradeul.market_calendar import SessionHours
-from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch
+from tradeul.records.bars import HaltChange, IntradayBar, StreamBar, StreamBatch
 from tradeul.records.frame import FloatArray
 
 IntArray = npt.NDArray[np.int64]
@@ -118,7 +120,7 @@ class TodayTable:
         except KeyError:
             # Only a bar that will be counted may bring its symbol in; the others' row is never used.
             unknown = [bar for bar in bars if bar.symbol not in index]
-            good = stream_arrivals(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_), self.hours).symbol
+            good = checked(stream_bars(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_)), self.hours).symbol
             known = len(self.symbols)
             self.add_symbols([unknown[place].symbol for place in good])
             self.counts["unknown_symbols"] += len(self.symbols) - known
@@ -128,16 +130,25 @@ class TodayTable:
 
     def apply(self, *batches: StreamBatch) -> None:
         """Take batches, in order; within one, seconds before minutes."""
+        self.take(self.read(*batches))
+
+    def read(self, *batches: StreamBatch) -> Heard:
+        """Batches as columns, for `take`; their symbols are found or added, nothing is counted yet."""
         bars: list[StreamBar] = []
-        kinds: list[npt.NDArray[np.bool_]] = []
+        kinds: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
+        halts: list[HaltChange] = []
         for batch in batches:
             bars += batch.seconds
             bars += batch.minutes
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
-            self._halts(batch)
-        if not bars:
+            halts += batch.halts
+        return Heard(stream_bars(bars, self._rows(bars), np.concatenate(kinds)), halts)
+
+    def take(self, heard: Heard) -> None:
+        self._halts(heard.halts)
+        if not len(heard.bars):
             return
-        arrivals = stream_arrivals(bars, self._rows(bars), np.concatenate(kinds), self.hours)
+        arrivals = checked(heard.bars, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
@@ -156,8 +167,8 @@ class TodayTable:
         if len(arrivals):
             self.newest_end_s = max(self.newest_end_s, int(arrivals.end_s.max()))
 
-    def _halts(self, batch: StreamBatch) -> None:
-        for change in batch.halts:
+    def _halts(self, halts: Sequence[HaltChange]) -> None:
+        for change in halts:
             if 0 <= change.at_ms / 1000 - self.pre_open_s < self.length_s:
                 self.add_symbols([change.symbol])
                 self.columns["halted"][self.index[change.symbol]] = float(change.halted)
@@ -297,13 +308,21 @@ class TodayTable:
         self.whole_from_s = math.ceil(since_s / 60) * 60 + AM_DELAY_SECONDS
 
     def apply_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> None:
-        """Take minutes from REST: each replaces what was counted for its start. Nothing is exceeded or crossed by the past."""
+        self.take_minutes(self.read_minutes(symbol, bars))
+
+    def read_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> Minutes:
+        """The answer of REST as columns, for `take_minutes`."""
         self.add_symbols([symbol])
         row = self.index[symbol]
+        return Minutes(row, rest_bars(bars, row))
+
+    def take_minutes(self, minutes: Minutes) -> None:
+        """Each minute replaces what was counted for its start. Nothing is exceeded or crossed by the past."""
+        row = minutes.symbol
         self.columns["filled"][row] = 1.0
-        if not bars:
+        if not len(minutes.bars):
             return
-        arrivals = rest_arrivals(bars, row, self.hours)
+        arrivals = checked(minutes.bars, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
@@ -332,6 +351,10 @@ class TodayTable:
         regular = np.flatnonzero(minutes.start_s < self.close_s)
         if len(regular):
             self._judge_open_close(minutes.take(regular[-1:]))
+
+    def settles(self, t: float) -> bool:
+        """Whether `settle` would change anything."""
+        return t >= self.whole_from_s and bool(np.any((self.columns["partial"] > 0) & (self.columns["filled"] > 0)))
 
     def settle(self, t: float) -> None:
         """Rows whose minutes are in are whole, once the AM bar of the minute in which the stream began has had time to come."""
