@@ -104,7 +104,8 @@ class TodayTable:
         self.add_symbols(symbols)
         rows = [self.index[symbol] for symbol in symbols]
         self.columns["atr"][rows] = atr
-        self.columns["prev_close"][rows] = prev_close
+        # What a snapshot said stands where the levels know nothing, whichever comes first.
+        self.columns["prev_close"][rows] = np.where(np.isnan(prev_close), self.columns["prev_close"][rows], prev_close)
 
     def in_order(self) -> tuple[list[str], IntArray]:
         """The symbols sorted, and their rows: kept until a symbol is added."""
