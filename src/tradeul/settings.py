@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     slot_sessions: int = Field(30, ge=1)
     rvol_sessions: int = Field(20, ge=1)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
+    keep_tape: int = Field(20, ge=0)
 
     notify: str | None = None
     heartbeat_url: str | None = None

@@ -35,6 +35,7 @@ from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
 from tradeul.records.entitlements import Mode
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
+from tradeul.store.tape import TapeFiles
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -80,10 +81,11 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused)
+    tape = TapeFiles(place.state / "tape", settings.keep_tape)
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, tape)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     scanner = ScannerService(
-        live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch
+        live.frame, bus, clock, calendar, mode, epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, live.recorded
     )
     origins: set[str] = set()  # looked at on every call
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)

@@ -1,7 +1,8 @@
 """Live's shell: hears the stream, asks the snapshot and REST minutes, rolls over, and tells how the feed is.
 
-    stream -> pending (bounded) -> today's table -> frame() for the scanner
-    start inside a session, or a new connection -> snapshot -> minutes of the rows that differ, candidates first
+    stream -> pending (bounded) -> recording.py (tape) -> today's table -> frame() for the scanner
+    start inside a session -> the tape's table -> as after a new connection:
+    new connection -> snapshot -> minutes of the rows that differ, candidates first
 
 Everything runs in the event loop, in slices: a flush of `FLUSH_BARS` bars takes
 some 5 ms, a frame under 10, a recovered symbol under one. What waits to be
@@ -23,7 +24,9 @@ from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.frames import market_frame
-from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
+from tradeul.live.recording import Recording
+from tradeul.live.recovery import candidates, read_snapshot
+from tradeul.live.tape import Connected, Levels, Seeded, Settled
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
@@ -31,6 +34,7 @@ from tradeul.records.bars import StreamBatch
 from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus
 from tradeul.records.frame import MarketFrame
+from tradeul.store.tape import TapeFiles
 
 FLUSH_BARS = 2048
 CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
@@ -62,8 +66,10 @@ class LiveService:
         mode: str,
         feed_delay_seconds: float = 0.0,
         stream_refused: Callable[[], Awaitable[None]] | None = None,
+        tape: TapeFiles | None = None,
     ) -> None:
         """``stream_refused`` is told that the plan has no stream; without it, that ends the service. ``mode`` may be changed."""
+        self._recording = Recording(tape if mode != Mode.END_OF_DAY else None, clock)
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
         self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
@@ -87,18 +93,28 @@ class LiveService:
         """The market as of ``as_of`` (market time; now if not given), everything received counted."""
         self._roll_over()
         self._flush()
-        return market_frame(self._table, as_of or self._market_time())
+        as_of = as_of or self._market_time()
+        if self._table.settles(t := as_of.timestamp() - self._table.pre_open_s):
+            self._recording.do(self._table, Settled(t))
+        return market_frame(self._table, as_of)
+
+    async def recorded(self) -> None:
+        """To be awaited before anything that was made of a frame is published: what it counts is on the tape."""
+        await self._recording.written()
 
     async def run(self) -> None:
-        if self._recovery_wanted.is_set():
+        if self._recovery_wanted.is_set() and not self._recording.is_reading:
             with self._clock.busy():
                 await asyncio.to_thread(self._table.touch, self._since_pre_open())
-        async with asyncio.TaskGroup() as group:
-            duties = [self._watch_baselines, self._load_baselines, self._tell]
-            if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover]
-            for duty in duties:
-                group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                duties = [self._watch_baselines, self._load_baselines, self._tell]
+                if self.mode != Mode.END_OF_DAY:
+                    duties += [self._hear, self._recover]
+                for duty in duties:
+                    group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
+        finally:
+            self._recording.close()
 
     # --- session -----------------------------------------------------------------------------------------------------
 
@@ -112,8 +128,9 @@ class LiveService:
         """An empty table for the current session; opened inside it, it must be recovered."""
         self._table = TodayTable(self._calendar.hours(self._calendar.current_session(self._clock.now())))
         self._baselines_wanted.set()
-        if (since := self._since_pre_open()) > 0:
-            self._table.begin_live(since)
+        since = self._since_pre_open()
+        self._recording.begin(self._table, since)
+        if since > 0 or self._recording.is_reading:
             self._recovery_wanted.set()
         return self._table
 
@@ -139,7 +156,8 @@ class LiveService:
                 if blob is None:
                     continue
                 baselines = (await asyncio.to_thread(Baselines.from_arrow, blob)).table
-                table.set_levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
+                levels = Levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
+                self._recording.do(table, levels)
                 self._levels_of = table
 
     # --- the stream --------------------------------------------------------------------------------------------------
@@ -170,7 +188,7 @@ class LiveService:
     def _flush(self) -> None:
         batches, self._pending, self._pending_bars = self._pending, [], 0
         if batches:
-            self._table.apply(*batches)
+            self._recording.hear(self._table, batches)
 
     def _note_connection(self, batch: StreamBatch) -> None:
         """Recover what this connection cannot bring: minutes that ended before it stood."""
@@ -180,7 +198,7 @@ class LiveService:
         if table.subscribed_s is not None and since // 60 == table.subscribed_s // 60:
             return  # the running minute's AM bar brings it all
         self._flush()
-        table.reconnected(since)
+        self._recording.do(table, Connected(since))
         self._recovery_wanted.set()
 
     def _note_lag(self, batch: StreamBatch) -> None:
@@ -195,8 +213,12 @@ class LiveService:
         while True:
             await self._recovery_wanted.wait()
             self._recovery_wanted.clear()
-            table = self._table
             try:
+                if self._recording.is_reading:
+                    await self._rewind()
+                if self._since_pre_open() <= 0:
+                    continue
+                table = self._table
                 late = await self._recover_once(table)
             except NotEntitled as error:
                 log.warning("live_recovery_not_entitled", reason=str(error))
@@ -210,13 +232,37 @@ class LiveService:
                 await self._clock.back_off(RETRY_SECONDS)
                 self._recovery_wanted.set()
 
-    async def _recover_once(self, table: TodayTable) -> list[str]:
-        """Return the symbols whose minutes could not be had."""
+    async def _rewind(self) -> None:
+        """Go on with the table that the tape tells of; until it is read, the visible one shows the snapshot."""
+        with self._clock.busy():
+            async with asyncio.TaskGroup() as group:
+                seeding = group.create_task(self._show_snapshot(self._table))
+                table = await self._recording.rebuilt()
+                if table is not None:
+                    self._table = table
+                    self._baselines_wanted.set()  # they may be newer than the tape's
+                    log.info("live_tape_read", symbols=len(table.symbols), **table.counts)
+                seeding.cancel()
+
+    async def _show_snapshot(self, table: TodayTable) -> None:
+        try:
+            await self._seed(table)
+        except ProviderError as error:
+            if isinstance(error, Unauthorized):
+                raise
+            log.warning("live_recovery_delayed", reason=str(error))
+
+    async def _seed(self, table: TodayTable) -> list[str]:
+        """Return the symbols whose minutes are missing in ``table``, in the order to ask for them."""
         with self._clock.busy():
             snapshots = await self._market.market_snapshot()
             told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
             self._flush()
-            missing = seed_from_snapshot(table, told)
+            return self._recording.do(table, Seeded(told))
+
+    async def _recover_once(self, table: TodayTable) -> list[str]:
+        """Return the symbols whose minutes could not be had."""
+        missing = await self._seed(table)
         urgent = candidates(table, missing)
         log.info("live_recovery_started", symbols=len(missing), candidates=urgent, **table.counts)
         late = await self._fill(table, missing[:urgent], CANDIDATE_REQUESTS)
@@ -251,7 +297,8 @@ class LiveService:
                     log.warning("live_minutes_not_had", symbol=symbol, reason=str(error))
                     continue
                 # The running minute is not whole yet: its seconds and its AM bar come by the stream.
-                table.apply_minutes(symbol, [bar for bar in bars if bar.start_ms + 60_000 <= asked_ms])
+                whole = [bar for bar in bars if bar.start_ms + 60_000 <= asked_ms]
+                self._recording.do(table, table.read_minutes(symbol, whole))
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
@@ -262,6 +309,7 @@ class LiveService:
             self._flush()
             if self._levels_of is not self._table and turn % BASELINES_LOOK_SECONDS == 0:
                 self._baselines_wanted.set()
+            await self.recorded()
             await self._bus.publish(FEED_STATUS, self.status())
             turn += 1
             await self._clock.sleep(1.0)

@@ -167,7 +167,7 @@ def _stream(bars: Bars, memory: _Memory) -> bytes:
 
 def _empty() -> Bars:
     whole, real = np.zeros(0, np.int64), np.zeros(0)
-    return Bars(whole, np.zeros(0, np.bool_), whole, whole, *[real] * 9)  # type: ignore[arg-type]
+    return Bars(whole, np.zeros(0, np.bool_), whole, whole, *[real] * 9)
 
 
 def _schema() -> bytes:
@@ -240,7 +240,8 @@ class Encoder:
     def blocks(self, events: Iterable[Event]) -> list[Block]:
         """In order; neighbours of a kind share a block."""
         found: list[Block] = []
-        kind, waiting = 0, []
+        kind = 0
+        waiting: list[Bars | _Mark] = []
         for part_kind, part in _parts(events):
             if kind not in (0, part_kind):
                 found.append(self._block(kind, waiting))

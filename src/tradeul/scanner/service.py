@@ -10,7 +10,7 @@ handed over. It computes nothing itself (`scan.py`, `deltas.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -60,8 +60,12 @@ class ScannerService:
         lists_folder: Path | None,
         cycle_seconds: float = 1.0,
         next_epoch: Callable[[], int] | None = None,
+        recorded: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``."""
+        """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``.
+
+        ``recorded`` is awaited before anything that was made of a frame is published.
+        """
         self._frame = frame
         self._bus = bus
         self._clock = clock
@@ -69,6 +73,7 @@ class ScannerService:
         self.mode = mode
         self._epoch = epoch
         self._next_epoch = next_epoch or self._count_on
+        self._recorded = recorded
         self._cycle_seconds = cycle_seconds
         self._folder = ListFolder(lists_folder, built_in_lists())
         self._looked_at: datetime | None = None
@@ -178,6 +183,8 @@ class ScannerService:
         outcome = await asyncio.to_thread(self._think, frame, join)
         self._join = outcome.join
         if outcome.outgoing:
+            if self._recorded is not None:
+                await self._recorded()
             await self._bus.publish_frames(outcome.outgoing)
             self._sent |= outcome.sent
         phase = self._calendar.hours(frame.session).phase(frame.as_of)
