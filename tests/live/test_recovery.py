@@ -241,3 +241,9 @@ def test_after_a_reconnect_only_rows_that_miss_shares_are_asked_and_end_whole():
     fill(table, missing, rest, 656)
     send(table, bars, stream, 655, 1000)
     same(whole, table, 1000, {"chg_5m", "chg_15m", "vol_5m", "dvol_5m", "trades_5m", "gap_state"} | PATHS)
+
+
+def test_levels_that_know_no_close_leave_the_one_that_the_snapshot_said():
+    table, _ = started_at(OPEN - 80, TickerSnapshot("AAA", last_price=11.0, previous_close=10.0, **now(OPEN - 80)))
+    table.set_levels(["AAA", "BBB"], np.array([1.0, 1.0]), np.array([math.nan, 5.0]))
+    assert [table.columns["prev_close"][table.index[symbol]] for symbol in ("AAA", "BBB")] == [10.0, 5.0]

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tradeul.live.beside_bars import forget_quotes
 from tradeul.live.frames import market_frame
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
@@ -229,9 +230,9 @@ def test_the_spread_is_of_fresh_quotes_alone_and_does_not_change_with_time():
     made.apply(batch([second("AAA", 74, 10.0, 5)]))  # ends more than a minute after the quote
     assert math.isnan(value(made, "spread_pct", 75))
     assert quoted(76, 9.9, 10.1) > 1
-    made.forget_quotes(but=["AAA"])
+    forget_quotes(made, but=["AAA"])
     assert value(made, "spread_pct", 77) > 1
-    made.forget_quotes()
+    forget_quotes(made)
     assert math.isnan(value(made, "spread_pct", 77)) and made.symbols == ["AAA"]
 
 

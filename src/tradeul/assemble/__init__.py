@@ -38,6 +38,7 @@ from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.membership_log import MembershipLog
+from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
 
@@ -86,11 +87,11 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     delay = FEED_DELAY_SECONDS if is_late else 0.0
     stream = PolygonStream(clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
     poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
-    closes = Closes(stores.lake, calendar)
-    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, closes=closes, poll_seconds=poll)
+    past = Closes(stores.lake, calendar), poll, TapeFiles(place.state / "tape", settings.keep_tape)
+    live = LiveService(live_market, stream, bus, clock, calendar, mode, delay, access.stream_refused, *past)
     epoch = await asyncio.to_thread(catalog.next_epoch)
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
-    by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership
+    by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
     origins: set[str] = set()  # looked at on every call
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)

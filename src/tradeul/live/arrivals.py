@@ -1,4 +1,6 @@
-"""Stream and REST bars as checked columns: the border between records and numpy.
+"""Stream and REST bars as columns, and checked ones: the border between records and numpy.
+
+    StreamBatch, REST minutes -> Bars (what the vendor said) -> Arrivals (what counts)
 
 A bar of another session, or with a number that cannot be, is refused and
 counted here, so that nothing behind this file has to doubt a value. Rows keep
@@ -12,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradeul.market_calendar import SessionHours
-from tradeul.records.bars import IntradayBar, StreamBar
+from tradeul.records.bars import HaltChange, IntradayBar, Quote, StreamBar
 from tradeul.records.frame import FloatArray
 
 LEAST_DOLLARS = 1e-6
@@ -22,8 +24,45 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
+class Bars(msgspec.Struct, frozen=True):
+    """What the vendor said, one row per bar, nothing judged. NaN: it did not say."""
+
+    symbol: IntArray  # index into the table; -1: of an unknown symbol, and none that counts
+    is_minute: BoolArray
+    start_ms: IntArray
+    end_ms: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    vwap: FloatArray
+    trades: FloatArray
+    accumulated: FloatArray
+    official_open: FloatArray
+    session_vwap: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What the stream said, in order."""
+
+    bars: Bars
+    halts: list[HaltChange]
+    quotes: Sequence[Quote] = ()  # of the moment: not on the tape
+
+
+class Minutes(msgspec.Struct, frozen=True):
+    """The answer of REST for one symbol: minutes, oldest first, each start once."""
+
+    symbol: int  # index into the table
+    bars: Bars
+
+
 class Arrivals(msgspec.Struct, frozen=True):
-    """One row per bar. NaN: the vendor did not say."""
+    """Bars that count, one row each. NaN: the vendor did not say."""
 
     symbol: IntArray  # index into the table
     is_minute: BoolArray
@@ -70,40 +109,40 @@ class Arrivals(msgspec.Struct, frozen=True):
 COLUMNS = Arrivals.__struct_fields__[:14]
 
 
-def stream_arrivals(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: BoolArray, hours: SessionHours) -> Arrivals:
-    """``symbols[i]`` is the table's index of ``bars[i]``; of a negative one the bar is left out, not counted as refused."""
-    _, start_ms, end_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
+def joined(parts: Sequence[Bars]) -> Bars:
+    return parts[0] if len(parts) == 1 else Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in SAID))
+
+
+SAID = Bars.__struct_fields__
+
+
+def stream_bars(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: BoolArray) -> Bars:
+    """``symbols[i]`` is the table's index of ``bars[i]``; of a negative one the bar is left out later, not counted as refused."""
+    _, start_ms, end_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True) if bars else [()] * len(StreamBar.__struct_fields__)
     # None becomes NaN in a float array.
-    told = [np.array(column, np.float64) for column in rest]
-    volume, vwap, average_size, accumulated, official, session_vwap = told[4:]
+    told = (np.array(column, np.float64) for column in rest)
+    open_, high, low, close, volume, vwap, average_size, accumulated, official, session_vwap = told
     trades = np.rint(np.divide(volume, average_size, out=np.full(len(volume), np.nan), where=average_size >= LEAST_SIZE_SHARES))
-    index = np.array(symbols, np.int64)
-    which = (index, is_minute, np.array(start_ms, np.int64), np.array(end_ms, np.int64))
-    return _checked(hours, which, told[:5], (vwap, trades, accumulated, official, session_vwap))
+    which = (np.array(symbols, np.int64), is_minute, np.array(start_ms, np.int64), np.array(end_ms, np.int64))
+    return Bars(*which, open_, high, low, close, volume, vwap, trades, accumulated, official, session_vwap)
 
 
-def rest_arrivals(bars: Sequence[IntradayBar], symbol: int, hours: SessionHours) -> Arrivals:
+def rest_bars(bars: Sequence[IntradayBar], symbol: int) -> Bars:
     """Minutes of one symbol, oldest first, each start once (the last of equal ones)."""
     bars = [*{bar.start_ms: bar for bar in sorted(bars, key=lambda bar: bar.start_ms)}.values()]
-    _, start_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True)
+    _, start_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True) if bars else [()] * len(IntradayBar.__struct_fields__)
     open_, high, low, close, volume, vwap, trades = (np.array(column, np.float64) for column in rest)
     unknown = np.full(len(bars), np.nan)
     starts = np.array(start_ms, np.int64)
     which = (np.full(len(bars), symbol, np.int64), np.ones(len(bars), np.bool_), starts, starts + 60_000)
-    return _checked(hours, which, (open_, high, low, close, volume), (vwap, trades, unknown, unknown, unknown))
+    return Bars(*which, open_, high, low, close, volume, vwap, trades, unknown, unknown, unknown)
 
 
-def _checked(
-    hours: SessionHours,
-    which: tuple[IntArray, BoolArray, IntArray, IntArray],
-    told: Sequence[FloatArray],
-    may_miss: tuple[FloatArray, ...],
-) -> Arrivals:
-    symbol, is_minute, start_ms, end_ms = which
-    open_, high, low, close, volume = told
-    vwap, trades, accumulated, official, session_vwap = may_miss
+def checked(bars: Bars, hours: SessionHours) -> Arrivals:
+    """What counts of ``bars``; the rest is refused, and how many that is."""
+    open_, high, low, close, volume, vwap = bars.open, bars.high, bars.low, bars.close, bars.volume, bars.vwap
     opens_ms = int(hours.pre_open_at.timestamp() * 1000)
-    start, end = start_ms - opens_ms, end_ms - opens_ms
+    start, end = bars.start_ms - opens_ms, bars.end_ms - opens_ms
     length_ms = int((hours.post_close_at - hours.pre_open_at).total_seconds()) * 1000
     ours = (start >= 0) & (start < length_ms)
     sane = (end > start) & (end - start <= 60_000) & (volume >= 0) & np.isfinite(volume) & (low > 0)
@@ -112,11 +151,11 @@ def _checked(
     # A mean that lies far outside the bar's own prices is none.
     dollars = np.where((vwap >= low / 2) & (vwap <= high * 2), vwap, close) * volume
     sane &= np.isfinite(dollars)
-    kept = ours & sane & (symbol >= 0)
-    counted = trades >= 0
+    kept = ours & sane & (bars.symbol >= 0)
+    counted = bars.trades >= 0
     arrivals = Arrivals(
-        symbol=symbol,
-        is_minute=is_minute,
+        symbol=bars.symbol,
+        is_minute=bars.is_minute,
         start_s=start // 1000,
         end_s=-(-end // 1000),
         open=open_,
@@ -125,10 +164,10 @@ def _checked(
         close=close,
         volume=volume,
         dollars=dollars,
-        trades=np.where(counted, trades, 0.0),
-        accumulated=accumulated,
-        session_vwap=session_vwap,
-        official_open=np.where(official >= LEAST_DOLLARS, official, np.nan),
+        trades=np.where(counted, bars.trades, 0.0),
+        accumulated=bars.accumulated,
+        session_vwap=bars.session_vwap,
+        official_open=np.where(bars.official_open >= LEAST_DOLLARS, bars.official_open, np.nan),
         tells_trades=bool(counted.any()),
     )
     if kept.all():

@@ -1,7 +1,8 @@
 """Live's shell: hears the stream, asks the snapshot and REST minutes, rolls over, and tells how the feed is.
 
-    stream -> pending (bounded) -> today's table -> frame() for the scanner
-    start inside a session, or a new connection -> snapshot -> minutes of the rows that differ, candidates first
+    stream -> pending (bounded) -> recording.py (tape) -> today's table -> frame() for the scanner
+    start inside a session -> the tape's table -> as after a new connection:
+    new connection -> snapshot -> minutes of the rows that differ, candidates first (`catch_up.py`)
     no stream in the plan -> snapshots, every few seconds -> the same as a stream's batches
 
 Everything runs in the event loop, in slices: a flush of `FLUSH_BARS` bars takes
@@ -11,7 +12,7 @@ queue is, and says when it drops.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,12 +22,15 @@ from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, FEED_STATUS
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
+from tradeul.live.beside_bars import forget_quotes
+from tradeul.live.catch_up import CatchUp
 from tradeul.live.feed_watch import FeedWatch, is_news
 from tradeul.live.frames import market_frame
 from tradeul.live.last_close import Closes
 from tradeul.live.newcomers import Newcomers
 from tradeul.live.polling import SnapshotBars
-from tradeul.live.recovery import accept, candidates, differing, read_snapshot, seed_from_snapshot
+from tradeul.live.recording import Recording
+from tradeul.live.tape import Connected, Levels, Settled
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
@@ -34,10 +38,9 @@ from tradeul.records.bars import StreamBatch
 from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus, StreamHealth
 from tradeul.records.frame import MarketFrame
+from tradeul.store.tape import TapeFiles
 
 FLUSH_BARS = 2048
-CANDIDATE_REQUESTS = 4  # at once; maintenance shares the key's limit
-OTHER_REQUESTS = 2
 RETRY_SECONDS = 5.0
 NEWCOMERS_LOOK_SECONDS = 10.0
 QUOTES_LOOK_SECONDS = 5.0
@@ -69,13 +72,17 @@ class LiveService:
         stream_refused: Callable[[], Awaitable[None]] | None = None,
         closes: Closes | None = None,
         poll_seconds: float = 5.0,
+        tape: TapeFiles | None = None,
     ) -> None:
         """``mode`` may be changed.
 
         ``stream_refused`` is told that the plan has no stream; without it, that ends the service.
         ``closes`` knows sessions by their daily bars: for END_OF_DAY, and for a start after the session's end.
         ``poll_seconds``: how often the snapshot is asked where there is no stream.
+        ``tape``: where the session is recorded; None: nowhere.
         """
+        self._recording = Recording(tape if mode != Mode.END_OF_DAY else None, clock)
+        self._catch_up = CatchUp(market, self._recording, clock, self._market_time, self._flush, self._goes_on)
         self._market, self._stream, self._bus, self._clock, self._calendar = market, stream, bus, clock, calendar
         self.mode = mode
         self._delay = timedelta(seconds=feed_delay_seconds)
@@ -101,20 +108,30 @@ class LiveService:
         self._flush()
         if as_of is None and (frame := self._close_shown()) is not None:
             return frame
-        return market_frame(self._table, as_of or min(self._market_time(), self._last_second()))
+        as_of = as_of or min(self._market_time(), self._last_second())
+        if self._table.settles(t := as_of.timestamp() - self._table.pre_open_s):
+            self._recording.do(self._table, Settled(t))
+        return market_frame(self._table, as_of)
+
+    async def recorded(self) -> None:
+        """To be awaited before anything that was made of a frame is published: what it counts is on the tape."""
+        await self._recording.written()
 
     async def run(self) -> None:
-        if self._recovery_wanted.is_set():
+        if self._recovery_wanted.is_set() and not self._recording.is_reading:
             with self._clock.busy():
                 await asyncio.to_thread(self._table.touch, self._since_pre_open())
-        async with asyncio.TaskGroup() as group:
-            duties = [self._watch_baselines, self._load_baselines, self._tell]
-            if self._closes is not None:
-                duties.append(self._look_for_closes)
-            if self.mode != Mode.END_OF_DAY:
-                duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes]
-            for duty in duties:
-                group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                duties = [self._watch_baselines, self._load_baselines, self._tell]
+                if self._closes is not None:
+                    duties.append(self._look_for_closes)
+                if self.mode != Mode.END_OF_DAY:
+                    duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes]
+                for duty in duties:
+                    group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
+        finally:
+            self._recording.close()
 
     # --- a close --------------------------------------------------------------------------------------------------------
 
@@ -149,10 +166,12 @@ class LiveService:
         """An empty table for the current session; opened inside it, it must be recovered."""
         self._table = TodayTable(self._calendar.hours(self._calendar.current_session(self._clock.now())))
         self._baselines_wanted.set()
-        if (since := self._since_pre_open()) > 0:
-            self._table.begin_live(since)
-            if self._closes is None or since < self._table.length_s:  # of a session that is over, its daily bars tell
-                self._recovery_wanted.set()
+        since = self._since_pre_open()
+        self._recording.begin(self._table, since)
+        # Of a session that is over and that no tape tells of, its daily bars do.
+        inside = since > 0 and (self._closes is None or since < self._table.length_s)
+        if inside or self._recording.is_reading:
+            self._recovery_wanted.set()
         return self._table
 
     def _roll_over(self) -> None:
@@ -177,7 +196,8 @@ class LiveService:
                 if blob is None:
                     continue
                 baselines = (await asyncio.to_thread(Baselines.from_arrow, blob)).table
-                table.set_levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
+                levels = Levels(baselines["symbol"].to_list(), baselines["atr"].to_numpy(), baselines["prev_close"].to_numpy())
+                self._recording.do(table, levels)
                 self._levels_of = table
 
     async def _introduce(self) -> None:
@@ -219,7 +239,7 @@ class LiveService:
                 wanted = active
                 await self._stream.want_quotes(wanted)
                 self._flush()
-                self._table.forget_quotes(but=wanted)
+                forget_quotes(self._table, but=wanted)
 
     async def _take(self, batch: StreamBatch) -> None:
         if self._watch.hear(batch, self._market_time()) or batch.resubscribed:
@@ -259,7 +279,7 @@ class LiveService:
     def _flush(self) -> None:
         batches, self._pending, self._pending_bars = self._pending, [], 0
         if batches:
-            self._table.apply(*batches)
+            self._recording.hear(self._table, batches)
 
     def _note_connection(self, batch: StreamBatch) -> None:
         """Recover what this connection cannot bring: minutes that ended before it stood."""
@@ -269,7 +289,7 @@ class LiveService:
         if table.subscribed_s is not None and since // 60 == table.subscribed_s // 60:
             return  # the running minute's AM bar brings it all
         self._flush()
-        table.reconnected(since)
+        self._recording.do(table, Connected(since))
         self._recovery_wanted.set()
 
     # --- recovery ----------------------------------------------------------------------------------------------------
@@ -278,9 +298,13 @@ class LiveService:
         while True:
             await self._recovery_wanted.wait()
             self._recovery_wanted.clear()
-            table = self._table
             try:
-                late = await self._recover_once(table)
+                if self._recording.is_reading:
+                    await self._rewind()
+                if self._since_pre_open() <= 0:
+                    continue
+                table = self._table
+                late = await self._catch_up.recover(table)
             except NotEntitled as error:
                 log.warning("live_recovery_not_entitled", reason=str(error))
                 continue
@@ -293,48 +317,25 @@ class LiveService:
                 await self._clock.back_off(RETRY_SECONDS)
                 self._recovery_wanted.set()
 
-    async def _recover_once(self, table: TodayTable) -> list[str]:
-        """Return the symbols whose minutes could not be had."""
+    async def _rewind(self) -> None:
+        """Go on with the table that the tape tells of; until it is read, the visible one shows the snapshot."""
         with self._clock.busy():
-            snapshots = await self._market.market_snapshot()
-            told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
-            self._flush()
-            missing = seed_from_snapshot(table, told)
-        urgent = candidates(table, missing)
-        log.info("live_recovery_started", symbols=len(missing), candidates=urgent, **table.counts)
-        late = await self._fill(table, missing[:urgent], CANDIDATE_REQUESTS)
-        late += await self._fill(table, missing[urgent:], OTHER_REQUESTS)
-        log.info("live_recovery_finished", symbols=len(missing), late=len(late), **table.counts)
-        return late
+            async with asyncio.TaskGroup() as group:
+                seeding = group.create_task(self._show_snapshot(self._table))
+                table = await self._recording.rebuilt()
+                if table is not None:
+                    self._table = table
+                    self._baselines_wanted.set()  # they may be newer than the tape's
+                    log.info("live_tape_read", symbols=len(table.symbols), **table.counts)
+                seeding.cancel()
 
-    async def _fill(self, table: TodayTable, symbols: Sequence[str], at_once: int) -> list[str]:
-        """Ask the minutes of ``symbols``; return those that could not be had. A new wish to recover ends it early."""
-        late: list[str] = []
-        line = iter(symbols)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, len(symbols))):
-                group.create_task(self._fill_from(line, table, late))
-        return late
-
-    async def _fill_from(self, line: Iterator[str], table: TodayTable, late: list[str]) -> None:
-        for symbol in line:
-            if self._recovery_wanted.is_set() or table is not self._table:
-                return
-            with self._clock.busy():
-                asked_ms = self._market_time().timestamp() * 1000
-                try:
-                    bars = await self._market.intraday_bars(symbol, 1, table.session, table.session)
-                except NotEntitled as error:
-                    log.warning("live_recovery_not_entitled", reason=str(error))
-                    return
-                except ProviderError as error:
-                    if isinstance(error, Unauthorized):
-                        raise
-                    late.append(symbol)
-                    log.warning("live_minutes_not_had", symbol=symbol, reason=str(error))
-                    continue
-                # The running minute is not whole yet: its seconds and its AM bar come by the stream.
-                table.apply_minutes(symbol, [bar for bar in bars if bar.start_ms + 60_000 <= asked_ms])
+    async def _show_snapshot(self, table: TodayTable) -> None:
+        try:
+            await self._catch_up.seed(table)
+        except ProviderError as error:
+            if isinstance(error, Unauthorized):
+                raise
+            log.warning("live_recovery_delayed", reason=str(error))
 
     async def _reconcile(self) -> None:
         """Hold the table against the vendor's snapshot, as long as something can come and a little longer."""
@@ -344,31 +345,19 @@ class LiveService:
             idle = self._table.hours.phase(lately) is Phase.CLOSED and self._table.hours.phase(self._market_time()) is Phase.CLOSED
             if idle or self._polls is not None or self._recovery_wanted.is_set() or self._stream.health().trouble is not None:
                 continue
+            table, asked_s = self._table, self._since_pre_open()
             try:
-                await self._reconcile_once(self._table)
+                told = await self._catch_up.snapshot(table)
+                await self._clock.sleep(SETTLE_SECONDS)
+                if self._goes_on(table):
+                    await self._catch_up.heal(table, told, asked_s)
             except ProviderError as error:
                 if isinstance(error, Unauthorized):
                     raise
                 log.warning("live_not_reconciled", reason=str(error))
 
-    async def _reconcile_once(self, table: TodayTable) -> None:
-        with self._clock.busy():
-            asked_s = self._since_pre_open()
-            snapshots = await self._market.market_snapshot()
-            told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
-        await self._clock.sleep(SETTLE_SECONDS)
-        if table is not self._table or self._recovery_wanted.is_set():
-            return
-        self._flush()
-        asked = differing(table, told, asked_s)
-        if not asked:
-            return
-        table.counts["differences"] += len(asked)
-        late = await self._fill(table, asked, OTHER_REQUESTS)
-        left = accept(table, told, asked_s, [symbol for symbol in asked if symbol not in set(late)])
-        healed = len(asked) - len(late) - len(left)
-        table.counts["healed"] += healed
-        log.warning("live_differences", symbols=len(asked), healed=healed, late=len(late), sample=asked[:5])
+    def _goes_on(self, table: TodayTable) -> bool:
+        return table is self._table and not self._recovery_wanted.is_set()
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
@@ -379,6 +368,7 @@ class LiveService:
             self._flush()
             if self._levels_of is not self._table and turn % BASELINES_LOOK_SECONDS == 0:
                 self._baselines_wanted.set()
+            await self.recorded()
             status = self.status()
             if turn % TELL_SECONDS == 0 or is_news(status, told):
                 told = status

@@ -1,7 +1,9 @@
 """Today, one row per symbol: bars in, totals and extremes kept, frames out (`frames.py` makes the columns).
 
-    StreamBatch -> arrivals.py (checked columns, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
-    REST minutes ----------------------------------------^
+    StreamBatch -> read -> Heard -> take: arrivals.py (checks, waves) -> minutes.py (what is new) -> totals here, windows.py (half an hour)
+    REST minutes --------------------------------------------------------^
+
+Between `read` and `take` lies the tape (`tape.py`).
 
 Bars are taken in the order of arrival, those of one frame in the order of their
 ends; the result does not depend on how frames are batched. A bars build the running minute; an AM replaces the sum of its
@@ -19,14 +21,15 @@ All calls come from one thread. It reads no clock and awaits nothing.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tradeul.analytics.extremes import vwap_side
 from tradeul.analytics.windows import ratio
-from tradeul.live.arrivals import Arrivals, rest_arrivals, stream_arrivals
+from tradeul.live import beside_bars
+from tradeul.live.arrivals import Arrivals, Heard, Minutes, checked, rest_bars, stream_bars
 from tradeul.live.minutes import MinuteStore, SecondRing
 from tradeul.live.windows import Windows
 from tradeul.market_calendar import SessionHours
@@ -113,7 +116,8 @@ class TodayTable:
         self._most_symbols = max(self._most_symbols, len(self.symbols) + ROOM)
         rows = [self.index[symbol] for symbol in symbols]
         self.columns["atr"][rows] = atr
-        self.columns["prev_close"][rows] = prev_close
+        # What a snapshot said stands where the levels know nothing, whichever comes first.
+        self.columns["prev_close"][rows] = np.where(np.isnan(prev_close), self.columns["prev_close"][rows], prev_close)
 
     def in_order(self) -> tuple[list[str], IntArray]:
         """The symbols sorted, and their rows: kept until a symbol is added."""
@@ -129,11 +133,11 @@ class TodayTable:
         except KeyError:
             # Only a bar that will be counted may bring its symbol in; the others' row is never used.
             unknown = [bar for bar in bars if bar.symbol not in index]
-            good = stream_arrivals(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_), self.hours).symbol
-            self._admit([unknown[place].symbol for place in good])
+            good = checked(stream_bars(unknown, range(len(unknown)), np.zeros(len(unknown), np.bool_)), self.hours).symbol
+            self.admit([unknown[place].symbol for place in good])
             return [index.get(bar.symbol, -1) for bar in bars]
 
-    def _admit(self, symbols: Sequence[str]) -> None:
+    def admit(self, symbols: Sequence[str]) -> None:
         """Symbols that only the stream knows, as far as there is room."""
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.index]
         admitted = new[: max(self._most_symbols - len(self.symbols), 0)]
@@ -145,23 +149,31 @@ class TodayTable:
 
     def apply(self, *batches: StreamBatch) -> None:
         """Take batches, in order; within one, bars by their end, a minute's seconds before its AM."""
+        self.take(self.read(*batches))
+
+    def read(self, *batches: StreamBatch) -> Heard:
+        """Batches as columns, for `take`; their symbols are found or added, nothing is counted yet."""
         bars: list[StreamBar] = []
-        kinds: list[npt.NDArray[np.bool_]] = []
-        frames: list[IntArray] = []
+        kinds: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
+        frames: list[IntArray] = [np.zeros(0, np.int64)]
         for frame, batch in enumerate(batches):
             bars += batch.seconds
             bars += batch.minutes
             kinds += [np.zeros(len(batch.seconds), np.bool_), np.ones(len(batch.minutes), np.bool_)]
             frames.append(np.full(len(batch.seconds) + len(batch.minutes), frame))
-            self._halts(batch)
-            self._quotes(batch)
-        if not bars:
-            return
-        is_minute = np.concatenate(kinds)
         ends = np.fromiter((bar.end_ms for bar in bars), np.int64, len(bars))
         order = np.lexsort((ends, np.concatenate(frames)))
-        bars, is_minute = [bars[place] for place in order.tolist()], is_minute[order]
-        arrivals = stream_arrivals(bars, self._rows(bars), is_minute, self.hours)
+        bars = [bars[place] for place in order.tolist()]
+        halts = [change for batch in batches for change in batch.halts]
+        quotes = [quote for batch in batches for quote in batch.quotes]
+        return Heard(stream_bars(bars, self._rows(bars), np.concatenate(kinds)[order]), halts, quotes)
+
+    def take(self, heard: Heard) -> None:
+        beside_bars.take_halts(self, heard.halts)
+        beside_bars.take_quotes(self, heard.quotes)
+        if not len(heard.bars):
+            return
+        arrivals = checked(heard.bars, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
@@ -179,32 +191,6 @@ class TodayTable:
         self.tells_trades |= arrivals.tells_trades
         if len(arrivals):
             self.newest_end_s = max(self.newest_end_s, int(arrivals.end_s.max()))
-
-    def _halts(self, batch: StreamBatch) -> None:
-        for change in batch.halts:
-            at_s = change.at_ms / 1000 - self.pre_open_s
-            if not 0 <= at_s < self.length_s:
-                self.counts["other_session"] += 1
-                continue
-            self._admit([change.symbol])
-            row, c = self.index.get(change.symbol), self.columns
-            if row is not None and not at_s < c["halt_told"][row]:
-                c["halted"][row], c["halt_told"][row] = float(change.halted), at_s
-
-    def _quotes(self, batch: StreamBatch) -> None:
-        c = self.columns
-        for quote in batch.quotes:
-            row, at_s = self.index.get(quote.symbol), quote.at_ms / 1000 - self.pre_open_s
-            if row is not None and 0 <= at_s < self.length_s:
-                c["bid"][row], c["ask"][row], c["quote_at"][row] = quote.bid or np.nan, quote.ask or np.nan, at_s
-
-    def forget_quotes(self, but: Collection[str] = ()) -> None:
-        """Of all symbols that nobody quotes any more: only those of ``but`` go on."""
-        kept = [self.index[symbol] for symbol in but if symbol in self.index]
-        for name in ("bid", "ask", "quote_at"):
-            values = self.columns[name][kept]
-            self.columns[name][:] = np.nan
-            self.columns[name][kept] = values
 
     def _take_seconds(self, wave: Arrivals) -> None:
         closed = self.minutes.closed[self.minutes.find(wave.start_s // 60, wave.symbol)]
@@ -350,17 +336,25 @@ class TodayTable:
     def reconnected(self, since_s: float) -> None:
         """The stream is heard again: what was missed comes by REST to the minute, so windows stay known."""
         self.subscribed_s = since_s
-        self.forget_quotes()
+        beside_bars.forget_quotes(self)
         self.whole_from_s = math.ceil(since_s / 60) * 60 + AM_DELAY_SECONDS
 
     def apply_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> None:
-        """Take minutes from REST: each replaces what was counted for its start. Nothing is exceeded or crossed by the past."""
+        self.take_minutes(self.read_minutes(symbol, bars))
+
+    def read_minutes(self, symbol: str, bars: Sequence[IntradayBar]) -> Minutes:
+        """The answer of REST as columns, for `take_minutes`."""
         self.add_symbols([symbol])
         row = self.index[symbol]
+        return Minutes(row, rest_bars(bars, row))
+
+    def take_minutes(self, minutes: Minutes) -> None:
+        """Each minute replaces what was counted for its start. Nothing is exceeded or crossed by the past."""
+        row = minutes.symbol
         self.columns["filled"][row] = 1.0
-        if not bars:
+        if not len(minutes.bars):
             return
-        arrivals = rest_arrivals(bars, row, self.hours)
+        arrivals = checked(minutes.bars, self.hours)
         self._note(arrivals)
         if not len(arrivals):
             return
@@ -388,6 +382,10 @@ class TodayTable:
         c["lowest_since_open"][row] = np.fmin(c["lowest_since_open"][row], minutes.close.min())
         c["highest_since_open"][row] = np.fmax(c["highest_since_open"][row], minutes.close.max())
         self._judge_open(minutes.take(slice(0, 1)))
+
+    def settles(self, t: float) -> bool:
+        """Whether `settle` would change anything."""
+        return t >= self.whole_from_s and bool(np.any((self.columns["partial"] > 0) & (self.columns["filled"] > 0)))
 
     def settle(self, t: float) -> None:
         """Rows whose minutes are in are whole, once the AM bar of the minute in which the stream began has had time to come."""

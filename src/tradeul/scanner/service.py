@@ -10,7 +10,7 @@ handed over. It computes nothing itself (`scan.py`, `deltas.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -66,10 +66,12 @@ class ScannerService:
         cycle_seconds: float = 1.0,
         next_epoch: Callable[[], int] | None = None,
         membership: Membership | None = None,
+        recorded: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """``next_epoch`` takes the durable counter's next value for an edited list (called in a thread); None: count on from ``epoch``.
 
         ``membership``: the log of enters and leaves; None: none is kept.
+        ``recorded`` is awaited before anything that was made of a frame is published.
         """
         self._frame = frame
         self._bus = bus
@@ -78,6 +80,7 @@ class ScannerService:
         self.mode = mode
         self._epoch = epoch
         self._next_epoch = next_epoch or self._count_on
+        self._recorded = recorded
         self._cycle_seconds = cycle_seconds
         self._membership = membership
         self._over = asyncio.Event()  # something of the membership log may go to the lake
@@ -242,6 +245,8 @@ class ScannerService:
         if self._membership is not None and not frame.whole_day:  # daily bars do not know when
             await asyncio.to_thread(self._membership.note, outcome.rows, frame.as_of)
         if outcome.outgoing:
+            if self._recorded is not None:
+                await self._recorded()
             await self._bus.publish_frames(outcome.outgoing)
             self._sent |= outcome.sent
         phase = self._calendar.hours(frame.session).phase(frame.as_of)
