@@ -1,11 +1,14 @@
-"""Maintenance in a process of its own, to be killed: at a chosen point by itself, or at any instant by its parent."""
+"""Maintenance in a process of its own, to be killed: at a chosen point by itself, or at any instant by its parent; or short of room."""
 
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+
+import structlog
 
 from tests.maintenance.conftest import House, SmallMarket
 from tests.maintenance.simulated import SMALL, Vendor, reconciled
@@ -106,3 +109,36 @@ async def _cycle(root, url, address, now, pipe):
 
 def cycle(*arguments):
     asyncio.run(_cycle(*arguments))
+
+
+@contextmanager
+def room(size):
+    """No file of this process can grow beyond ``size`` bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+async def _short_of_room(root, url, now, where, size, pipe):
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # what is printed goes to a file, too
+    async with housed(root, url, now) as house:
+        write = house.lake.write
+
+        def cramped(dataset, *arguments):
+            with room(size if dataset == where else resource.RLIM_INFINITY):
+                return write(dataset, *arguments)
+
+        if where != "ledger":
+            house.lake.write = cramped
+            run = await house.service.reconcile()
+        else:
+            with room(size + (root / "catalog.db-wal").stat().st_size):
+                run = await house.service.reconcile()
+        pipe.send((run, house.market.calls))
+
+
+def short_of_room(*arguments):
+    asyncio.run(_short_of_room(*arguments))

@@ -69,7 +69,9 @@ async def test_a_plan_is_known_by_five_requests_and_the_stream_is_left_alone(key
     async with probing(key) as (access, simulator):
         await access.look()
         assert (access.mode, access.had.files, access.had.minutes, access.had.stream) == (mode, files, True, None)
-        assert simulator.requests.total() == 5 and not any(path.strip("/") == "stocks" for path in simulator.requests)
+        assert simulator.requests.total() + simulator.heads.total() == 5 and not any(
+            path.strip("/") == "stocks" for path in simulator.requests
+        )
         assert bool(access.missing) == (mode is not Mode.LIVE)
 
 

@@ -4,8 +4,9 @@
 
 One step lands at a time, and heavy work is in one thread at a time; meanwhile
 the answers for the next steps are already asked for (`AHEAD`). A step that
-fails is noted and the others go on; a refused key ends the run. It judges
-nothing itself: `tasks/` do, by the rules of `ledger.py`.
+fails is noted and the others go on; a refused key ends the run, and so does a
+ledger that cannot be written. It judges nothing itself: `tasks/` do, by the
+rules of `ledger.py`.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from tradeul import __version__
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import MAINTENANCE_PROGRESS
 from tradeul.clock import Clock
-from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, TradeulError, Unauthorized, VendorUnavailable
+from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, StoreError, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
 from tradeul.maintenance.datasets import DATASETS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
@@ -40,7 +41,7 @@ from tradeul.store.lake import Lake
 
 # How many answers are asked for or held, the present step's included: a daily one is 1 MB, a file 20 MB.
 AHEAD = {OHLC_DAILY: 3, VOLUME_SLOTS: 2}
-# A vendor that is down is not asked for each of 260 sessions.
+# For each of 260 sessions nobody asks a vendor that is down, nor for a disk that is full.
 FAILURES_IN_A_ROW = 3
 
 log = structlog.get_logger()
@@ -95,23 +96,24 @@ class Reconciliation:
         self.was_not_entitled = False  # a 403: what the key may ask should be looked at
 
     async def go(self) -> Run:
-        await self._read_ledger()
-        steps = plan(self._ledger, self._schedule, self.started_at, self._options)
-        self._again = again(self._options, steps)
-        self._wanted = {(step.dataset, each) for step in steps for each in step.sessions}
-        log.info("maintenance_cycle_started", date=str(self._session), due=len({s for s in steps if self._is_due(s)}))
         try:
+            await self._read_ledger()
+            steps = plan(self._ledger, self._schedule, self.started_at, self._options)
+            self._again = again(self._options, steps)
+            self._wanted = {(step.dataset, each) for step in steps for each in step.sessions}
+            log.info("maintenance_cycle_started", date=str(self._session), due=len({s for s in steps if self._is_due(s)}))
             await self._go_through(steps)
             if self._corrupt:
                 await self._go_through(steps)
             await self._in_thread(self._clear_staging)
-        except Unauthorized as error:
+        except (Unauthorized, StoreError) as error:
             self._reason = str(error)
             log.error("maintenance_cycle_ended_early", reason=self._reason)
         finally:
             for task in self._asked.values():
                 task.cancel()
             await asyncio.gather(*self._asked.values(), return_exceptions=True)
+            self.in_progress = frozenset()
         return await self._finish()
 
     async def _go_through(self, steps: Sequence[Step]) -> None:
@@ -196,7 +198,7 @@ class Reconciliation:
             return rows
         except TradeulError as error:
             self._in_a_row[kind] += 1
-            down = isinstance(error, VendorUnavailable) and self._in_a_row[kind] >= FAILURES_IN_A_ROW
+            down = isinstance(error, VendorUnavailable | StoreError) and self._in_a_row[kind] >= FAILURES_IN_A_ROW
             self.was_not_entitled |= isinstance(error, NotEntitled)
             if down or isinstance(error, NotEntitled):
                 self._given_up.add(kind)
@@ -322,7 +324,9 @@ class Reconciliation:
 
     async def _finish(self) -> Run:
         now = self._clock.now()
-        settled = all(rules.is_settled(self._ledger, self._schedule, *key, self.started_at) for key in self._wanted)
+        settled = self._reason is None and all(
+            rules.is_settled(self._ledger, self._schedule, *key, self.started_at) for key in self._wanted
+        )
         failed = tuple(self._ledger[key] for key in sorted(self._wanted) if report.state_of(self._ledger, key) is State.FAILED)
         run = msgspec.structs.replace(self.view(), finished_at=now, success=settled, failed=failed, progress=None)
         await self._tell(run)

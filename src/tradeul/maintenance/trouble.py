@@ -1,6 +1,6 @@
 """What of maintenance is worth an alarm, as name -> sentence. Pure; `ops/alarms.py` tells each once.
 
-key        the vendor refuses it
+key        the last run ended early: the vendor refuses the key, or the ledger could not be written
 disk       little room is left
 deadline   a traded session is not complete when the next one opens
 task:NAME  the last run left partitions of it failed

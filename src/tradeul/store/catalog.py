@@ -125,7 +125,7 @@ class Catalog:
                     if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
                         connection.execute(sa.insert(_ledger).values(**values))
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The ledger could not be written: {error}") from error
+            raise StoreError(f"The ledger could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
 
     def add_run(self, run: Run) -> None:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
@@ -143,7 +143,7 @@ class Catalog:
                 old = _runs.c.number <= last - RUNS_KEPT
                 connection.execute(sa.delete(_runs).where(old & (_runs.c.number != sa.func.coalesce(succeeded, 0))))
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The run could not be noted: {error}") from error
+            raise StoreError(f"The run could not be noted ({_first_line(error)}): see to the disk's space and rights.") from error
 
     def runs(self) -> list[Run]:
         """The last runs, newest first."""
@@ -190,3 +190,8 @@ def _run(found: sa.Row[Any]) -> Run:
     fields = dict(found._mapping)
     del fields["number"]
     return Run(**fields | {name: msgspec.json.decode(fields[name], type=kind) for name, kind in _RUN_PARTS.items()})
+
+
+def _first_line(error: Exception) -> str:
+    """Without the library's advice below it."""
+    return str(error).splitlines()[0]
