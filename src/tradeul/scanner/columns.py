@@ -117,7 +117,7 @@ class Join:
         return [values[row] if row >= 0 else None for row in self.rows.tolist()]
 
 
-TEXTS_OF_BASELINES = {"name": "name", "class": "kind", "exchange": "exchange", "industry": "industry", "corp_action": "corp_action"}
+TEXTS_OF_BASELINES = {name: name for name in ("name", "exchange", "sector", "industry", "corp_action")} | {"class": "kind"}
 
 
 class Market:
