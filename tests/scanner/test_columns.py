@@ -49,7 +49,7 @@ def test_percentages_and_ratios_are_the_contracts(make):
 
 def test_what_a_company_is_and_where_its_year_stands(make):
     usual = {"shares": 1e6, "free_float": 8e5, "short_interest": 4e4, "high_52w": 20, "low_52w": 5, "sma20": 8, "sma50": 16, "sma200": 10}
-    got = row(make, "10:00", {"price": 10, "volume": 4e5}, usual | {"industry": "STEEL"})
+    got = row(make, "10:00", {"price": 10, "volume": 4e5}, usual | {"industry": "STEEL", "sector": "Manufacturing"})
     want = {
         "market_cap": 1e7,
         "free_float": 8e5,
@@ -62,7 +62,7 @@ def test_what_a_company_is_and_where_its_year_stands(make):
         "sma200_dist_pct": 0,
     }
     assert {name: got[name] for name in want} == pytest.approx(want)
-    assert got["industry"] == "STEEL"
+    assert (got["industry"], got["sector"]) == ("STEEL", "Manufacturing")
     unknown = row(make, "10:00", {"price": 10, "volume": 4e5}, {})
     assert {unknown[name] for name in want} == {None}
 

@@ -35,6 +35,7 @@ COLUMNS = {
     "sma20": pl.Float64,  # of the last closes
     "sma50": pl.Float64,
     "sma200": pl.Float64,
+    "sector": pl.String,
     "industry": pl.String,
     "shares": pl.Float64,
     "free_float": pl.Float64,

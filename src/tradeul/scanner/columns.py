@@ -129,7 +129,7 @@ class Join:
         return texts
 
 
-TEXTS_OF_BASELINES = {"name": "name", "class": "kind", "exchange": "exchange", "industry": "industry", "corp_action": "corp_action"}
+TEXTS_OF_BASELINES = {name: name for name in ("name", "exchange", "sector", "industry", "corp_action")} | {"class": "kind"}
 
 
 class Market:

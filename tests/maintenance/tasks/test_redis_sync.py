@@ -31,6 +31,8 @@ async def test_every_ticker_can_be_looked_up(loaded):
     assert await keys(loaded, "rvol:hist:avg:*") == {f"rvol:hist:avg:{symbol}" for symbol in symbols}
     document = json.loads(await redis.get("metadata:ticker:T001"))
     assert (document["symbol"], document["name"], document["class"], document["session"]) == ("T001", "T001 Inc", "CS", "2026-03-09")
+    assert (document["sector"], document["industry"]) == ("Manufacturing", "ELECTRONIC COMPUTERS")
+    assert document["market_cap"] == pytest.approx(document["shares"] * document["prev_close"])
     assert await redis.get("baselines:current") == b"2026-03-09"
 
 

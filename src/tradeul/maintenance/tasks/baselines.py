@@ -15,6 +15,7 @@ import polars as pl
 from tradeul.analytics.atr import PERIOD, average_true_range, last_available
 from tradeul.analytics.baselines import COLUMNS, Baselines
 from tradeul.analytics.extremes import fell_ten_percent
+from tradeul.analytics.sectors import sector_of
 from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
 from tradeul.errors import IncompleteData
@@ -97,8 +98,11 @@ class BaselinesTask:
     def _metadata(self, session: date | None, splits: Sequence[Split], served: date) -> pl.DataFrame:
         """What is known of companies; share counts from before a split are those after it."""
         if session is None:
-            return pl.DataFrame(schema={"symbol": pl.String, "industry": pl.String, **dict.fromkeys(SHARES, pl.Float64)})
-        known = self._lake.read(METADATA_ENRICH, session, ["symbol", "industry", *SHARES, *SHARES.values()])
+            return pl.DataFrame(schema={**dict.fromkeys(("symbol", "sector", "industry"), pl.String), **dict.fromkeys(SHARES, pl.Float64)})
+        known = self._lake.read(METADATA_ENRICH, session, ["symbol", "sic_code", "industry", *SHARES, *SHARES.values()])
+        codes = known["sic_code"].unique().to_list()
+        sectors = pl.DataFrame({"sic_code": codes, "sector": map(sector_of, codes)}, schema={"sic_code": pl.String, "sector": pl.String})
+        known = known.join(sectors, on="sic_code", how="left", nulls_equal=True)
         oldest = min((day for name in SHARES.values() if isinstance(day := known[name].min(), date)), default=served)
         for split in splits:
             if oldest < split.session <= served:
@@ -106,7 +110,7 @@ class BaselinesTask:
                 for count, day in SHARES.items():
                     before = (pl.col("symbol") == split.symbol) & (pl.col(day) < split.session)
                     known = known.with_columns(pl.when(before).then(pl.col(count) * ratio).otherwise(count).alias(count))
-        return known.select("symbol", "industry", *SHARES)
+        return known.select("symbol", "sector", "industry", *SHARES)
 
     def _adjusted_slots(
         self, index: pl.DataFrame, sessions: Sequence[date], adjust: FloatArray

@@ -34,7 +34,7 @@ DROPPED_SESSIONS = 5
 BATCH_TICKERS = 500
 BATCH_AVERAGES = 250  # the server takes some 2 ms
 METADATA = (
-    *("name", "class", "exchange", "cik", "list_date", "industry", "shares", "free_float", "short_interest"),
+    *("name", "class", "exchange", "cik", "list_date", "sector", "industry", "shares", "market_cap", "free_float", "short_interest"),
     *("avg_volume_20d", "avg_dollar_volume_20d", "atr", "prev_close"),
 )
 
@@ -113,8 +113,9 @@ def commands_of(symbols: list[str], baselines: Baselines, rows: list[int]) -> li
 
 
 def documents_of(baselines: Baselines, tickers: pl.DataFrame) -> dict[str, bytes]:
-    """One JSON document per ticker. Unknown is null."""
+    """One JSON document per ticker; its market cap is of the close before. Unknown is null."""
     listed = tickers.select("symbol", "cik", "list_date")
     table = baselines.table.rename({"kind": "class"}).join(listed, on="symbol", how="left")
+    table = table.with_columns(market_cap=pl.col("shares") * pl.col("prev_close"))
     rows = table.select("symbol", *METADATA).iter_rows(named=True)
     return {row["symbol"]: msgspec.json.encode(row | {"session": baselines.session}) for row in rows}
