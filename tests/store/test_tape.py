@@ -111,3 +111,10 @@ def test_a_disk_that_takes_no_more_is_said_in_one_sentence_and_costs_the_half_bl
     files.close()
     assert written(tmp_path, [(2, b"two")]) == [(1, b"one")]
     assert written(tmp_path) == [(1, b"one"), (2, b"two")]
+
+
+def test_who_recorded_two_sessions_lets_go_of_both(tmp_path):
+    files, _ = opened(tmp_path)
+    files.open(SESSION + timedelta(days=1))
+    files.close()
+    assert written(tmp_path) == []

@@ -165,6 +165,10 @@ class Recording:
         table, decoder = TodayTable(visible.hours), Decoder()
         try:
             blocks = await asyncio.to_thread(self._opened, table.session)
+        except StoreError as error:
+            self._stop(str(error))
+            return table
+        try:
             while self._visible is visible and await asyncio.to_thread(_replay, blocks, decoder, table):
                 pass
         except StoreError as error:

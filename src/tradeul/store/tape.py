@@ -52,7 +52,8 @@ class TapeFiles:
         """
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            if not self._lock.is_locked:  # it counts
+                self._lock.acquire()
             self.close_file()
             self._file = FileIO(self.path(session), "a")  # no buffer: what a full disk refuses must not come again when closing
             self._forget()
