@@ -20,8 +20,9 @@ import msgspec
 from tradeul.errors import ListError
 from tradeul.market_calendar import Phase
 from tradeul.records.lists import Floor, ListDefinition, PhaseVariant
+from tradeul.scanner.classes import CLASSES
 from tradeul.scanner.columns import COLUMNS, KINDS
-from tradeul.scanner.floors import CLASSES, MOMENT
+from tradeul.scanner.floors import MOMENT
 from tradeul.scanner.sql import Expression, compile_condition, compile_order
 
 MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
