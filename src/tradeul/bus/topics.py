@@ -10,6 +10,7 @@
 | trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
+| lists:watched | VariantsWatched | every gateway |
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
@@ -26,7 +27,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from tradeul.records.entitlements import ModeChanged
-from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress
+from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress, VariantsWatched
 from tradeul.records.explanations import ExplainRequest
 from tradeul.records.lists import ListDefinition
 
@@ -49,6 +50,7 @@ MODE_CHANGED = Topic("mode:changed", ModeChanged)
 MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
 NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
+VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
 
 LISTS_KEY = "lists:current"

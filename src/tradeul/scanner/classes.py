@@ -9,7 +9,6 @@ from functools import lru_cache
 
 STOCKS = frozenset({"CS", "ADRC", "OS", "GDR", "NYRS"})
 FUNDS = frozenset({"ETF", "ETN", "ETV", "ETS"})
-CLASSES = ("stocks", "etf", "leveraged", "all")
 # Spellings of what is no common stock, for issues whose class is unknown: BACpM, ACT.WS, ACT.U, ACT.RT, and
 # Nasdaq's fifth letter (W Z warrants, U unit, R right, P M N O preferred). Against the exchanges' own directories
 # of 7,237 issues (2025-07) it takes no common stock for another; L is left out, because of GOOGL.

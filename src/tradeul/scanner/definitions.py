@@ -19,8 +19,7 @@ import msgspec
 
 from tradeul.errors import ListError
 from tradeul.market_calendar import Phase
-from tradeul.records.lists import Floor, ListDefinition, PhaseVariant
-from tradeul.scanner.classes import CLASSES
+from tradeul.records.lists import CLASSES, Floor, ListDefinition, PhaseVariant
 from tradeul.scanner.columns import COLUMNS, KINDS
 from tradeul.scanner.floors import MOMENT
 from tradeul.scanner.sql import Expression, compile_condition, compile_order
