@@ -89,6 +89,7 @@ async def test_lists_and_their_rows_are_served_as_json_and_csv(stand):
                 "where": "change_pct >= 5",
                 "order": [["change_pct", "desc"]],
                 "columns": ["price", "name"],
+                "class": "stocks",
             }
         ],
     }

@@ -16,7 +16,7 @@ from tradeul.gateway.client_session import (
 )
 from tradeul.records.messages import ErrorMessage, Pong, Subscribed, Unsubscribed, encode
 
-KNOWN = {"winners", "losers"}
+KNOWN = {"winners": "stocks", "losers": "stocks", "funds": "etf"}
 
 
 def say(session, message, at=0.0, known=KNOWN):
@@ -64,7 +64,9 @@ def test_a_ping_is_answered_with_the_products_clock():
         ('{"action":"buy"}', "unknown_action"),
         ('{"action":"subscribe"}', "unknown_list"),
         ('{"action":"subscribe","list":"nothing"}', "unknown_list"),
-        ('{"action":"subscribe","list":"winners","class":"etf"}', "unknown_list"),
+        ('{"action":"subscribe","list":"winners","class":"bonds"}', "unknown_list"),
+        ('{"action":"subscribe","list":"winners~","class":null}', "unknown_list"),
+        ('{"action":"subscribe","list":"nothing~etf"}', "unknown_list"),
         ('{"action":"unsubscribe","list":"winners"}', "unknown_list"),
         ('{"action":"ping","pad":"' + "x" * 5000 + '"}', "too_large"),
         ('{"action":"ping","pad":"' + "é" * 2500 + '"}', "too_large"),
@@ -75,7 +77,7 @@ def test_each_mistake_has_its_code(message, expected):
 
 
 def test_subscriptions_are_limited_and_repeating_one_is_free():
-    session, known = ClientSession(), {f"list{number}" for number in range(MAX_SUBSCRIPTIONS + 1)}
+    session, known = ClientSession(), {f"list{number}": "stocks" for number in range(MAX_SUBSCRIPTIONS + 1)}
     for number in range(MAX_SUBSCRIPTIONS):
         assert code(say(session, {"action": "subscribe", "list": f"list{number}"}, known=known)) is None
     assert code(say(session, {"action": "subscribe", "list": f"list{MAX_SUBSCRIPTIONS}"}, known=known)) == "too_many"
@@ -118,3 +120,29 @@ def test_whatever_is_asked_the_answer_can_be_sent(action, name):
     for answer in say(ClientSession(), json.dumps({"action": action, "list": name})):
         assert isinstance(answer, Reply)
         assert encode(answer.message)
+
+
+def test_a_class_is_a_subscription_of_its_own_under_the_name_that_the_answer_tells():
+    session = ClientSession()
+    etf = [Reply(Subscribed("winners~etf")), Watch("winners~etf")]
+    assert say(session, {"action": "subscribe", "list": "winners", "class": "etf"}) == etf
+    assert say(session, {"action": "subscribe", "list": "winners~etf"}) == etf
+    assert say(session, {"action": "subscribe", "list": "winners"})[0] == Reply(Subscribed("winners"))
+    assert session.subscriptions == {"winners", "winners~etf"}
+    assert say(session, {"action": "resync", "list": "winners~etf"}) == [Watch("winners~etf")]
+    assert say(session, {"action": "unsubscribe", "list": "winners", "class": "etf"})[0] == Unwatch("winners~etf")
+    assert session.subscriptions == {"winners"}
+
+
+@pytest.mark.parametrize(("name", "issue_class"), [("winners", "stocks"), ("funds", "etf"), ("funds~etf", None)])
+def test_a_lists_own_class_is_the_list_itself(name, issue_class):
+    session = ClientSession()
+    say(session, {"action": "subscribe", "list": name, "class": issue_class})
+    assert session.subscriptions == {name.partition("~")[0]}
+
+
+def test_a_variant_goes_with_its_list():
+    session = ClientSession()
+    say(session, {"action": "subscribe", "list": "winners", "class": "all"})
+    assert session.forget({"winners", "losers"}) == []
+    assert session.forget({"losers"}) == [Unwatch("winners~all"), Reply(Unsubscribed("winners~all"))]

@@ -9,7 +9,7 @@ import pytest
 
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import FEED_STATUS
+from tradeul.bus.topics import FEED_STATUS, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import SettingsError, StartError
 from tradeul.gateway import server as gateway_server
@@ -377,3 +377,36 @@ async def test_metrics_count_who_looks(stand):
         text = await response.text()
     assert "\ntradeul_gateway_connections 1.0\n" in text
     assert "\nprocess_resident_memory_bytes " in text
+
+
+async def test_a_variant_is_asked_of_the_scanner_at_once_and_its_bytes_reach_who_watches_it(stand):
+    asked = asyncio.Queue()
+
+    async def scanner():
+        async for watched in stand.bus.subscribe(VARIANTS_WATCHED):
+            asked.put_nowait(watched.names)
+
+    hearing = asyncio.create_task(scanner())
+    try:
+        while not (await stand.bus.redis.execute_command("PUBSUB", "NUMSUB", "lists:watched"))[1]:
+            await asyncio.sleep(0.01)
+        flow = stand.scanner.Flow("winners~etf", 4)
+        flow.step()
+        await stand.scanner.publish(stand.bus, flow)  # another gateway's viewers have had it
+        assert "winners~etf" not in stand.gateway._fan_out.feeds
+        async with stand.browser() as browser:
+            await browser.say(action="subscribe", list="winners", **{"class": "etf"})
+            assert (await browser.next("subscribed"))["list"] == "winners~etf"
+            async with asyncio.timeout(5):
+                assert await asked.get() == ("winners~etf",)
+                assert (await browser.next("snapshot"))["rows"] == flow.frame.rows
+                await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+                await browser.next("delta")
+                assert browser.held["winners~etf"]["rows"] == flow.frame.rows
+                assert await asked.get() == ("winners~etf",)  # said again while it is watched
+        async with asyncio.timeout(5):
+            while "winners~etf" in stand.gateway._fan_out.feeds:
+                await asyncio.sleep(0.01)
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)

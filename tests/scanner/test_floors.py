@@ -5,7 +5,7 @@ import pytest
 from tradeul.errors import ListError
 from tradeul.market_calendar import nyse
 from tradeul.scanner.definitions import built_in_lists
-from tradeul.scanner.floors import floor_in_force, floor_mask, is_of_class, moment_of
+from tradeul.scanner.floors import floor_in_force, floor_mask, moment_of
 
 FLOORS = built_in_lists()[0].floors
 # A ticker that passes every floor of its time; tests spoil one thing.
@@ -104,31 +104,3 @@ def test_a_moment_of_another_form_is_refused(make, text):
 )
 def test_a_moment_is_an_instant_of_the_session(make, text, want):
     assert moment_of(text, make.hours) == make.eastern(want)
-
-
-STOCK, ETF, LEVERAGED, OTHER = "stocks", "etf", "leveraged", None
-
-
-@pytest.mark.parametrize(
-    ("symbol", "kind", "name", "want"),
-    [
-        *(("ABC", kind, None, STOCK) for kind in ("CS", "ADRC", "OS", "GDR", "NYRS")),
-        *(("ABC", kind, None, OTHER) for kind in ("PFD", "WARRANT", "UNIT", "RIGHT", "FUND", "SP", "ADRW", "BOND")),
-        *((symbol, None, None, STOCK) for symbol in ("AAPL", "GOOGL", "BRK.B", "BF.A", "F", "LAZR", "PUMP", "SNOW", "MOG.A")),
-        *(
-            (symbol, None, None, OTHER)
-            for symbol in ("BACpM", "GSp", "ACT.WS", "ACT.WS.A", "AAM.U", "AAM.W", "XYZ.RT", "AACBR", "PSNYW", "CDZIP", "AACBU")
-        ),
-        *((symbol, "CS", None, STOCK) for symbol in ("AACBR", "FNKOW")),  # a known class wins over the spelling
-        ("SPY", "ETF", "SPDR S&P 500 ETF Trust", ETF),
-        ("VUSB", "ETF", "Vanguard Ultra-Short Bond ETF", ETF),
-        ("XXX", "ETV", None, ETF),
-        ("TQQQ", "ETF", "ProShares UltraPro QQQ", LEVERAGED),
-        ("SH", "ETF", "ProShares Short S&P500 -1x Shares", LEVERAGED),
-        ("SOXL", "ETF", "Direxion Daily Semiconductor Bull 3X Shares", LEVERAGED),
-        ("SQ3X", "CS", "Square 3x Inc.", STOCK),
-    ],
-)
-def test_the_class_of_an_issue(symbol, kind, name, want):
-    assert [found for found in ("stocks", "etf", "leveraged") if is_of_class(symbol, kind, name, found)] == ([] if want is None else [want])
-    assert is_of_class(symbol, kind, name, "all")

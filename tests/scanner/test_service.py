@@ -12,12 +12,13 @@ import pytest
 
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED
+from tradeul.bus.topics import BASELINES_CHANGED, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
-from tradeul.records.events import BaselinesChanged
+from tradeul.records.events import BaselinesChanged, VariantsWatched
 from tradeul.records.messages import Delta, Snapshot, decode
+from tradeul.scanner import variants
 from tradeul.scanner.deltas import apply
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
@@ -321,7 +322,8 @@ async def test_a_persons_list_comes_changes_and_goes_while_others_keep_their_epo
         before = len(stand.messages)
         await stand.cycle()
         of_mine = [message for name, message in stand.messages[before:] if name == "mine"]
-        assert [(type(message), message.epoch) for message in of_mine] == [(Snapshot, 3), (Delta, 3)]
+        assert [(type(message), message.epoch) for message in of_mine] == [(Snapshot, 3)]
+        assert [row["symbol"] for row in of_mine[0].rows] == ["A"]  # at once, as of the last frame
         assert await stand.symbols("mine") == ["A"]
         assert (await stand.bus.get_frame("winners")).epoch == 1
         (stand.folder / "mine.toml").unlink()
@@ -410,7 +412,7 @@ async def test_before_the_first_frame_there_is_nothing_to_explain(make, tmp_path
     async with standing(make, tmp_path) as stand:
         stand.tickers = {}
         await stand.cycle()
-        assert "no frame for the session of 2026-03-09 yet" in (await stand.scanner.explain("winners", "A")).not_now
+        assert "winners has no frame for this session yet" in (await stand.scanner.explain("winners", "A")).not_now
 
 
 def with_membership(stand, epoch, **options):
@@ -528,3 +530,72 @@ async def test_the_symbols_on_any_list_are_a_set_on_the_bus_and_none_else(make, 
         stand.tickers = {}
         await stand.cycle()
         assert await stand.bus.get_active() == await on_lists(stand) == set()
+
+
+async def heard(stand, *names):
+    """Let the scanner hear that somebody watches these, as gateways say it."""
+    listener = asyncio.create_task(stand.scanner._hear_of_variants())
+    try:
+        while not await stand.bus.publish(VARIANTS_WATCHED, VariantsWatched(names)):
+            await asyncio.sleep(0.01)
+        while len(stand.scanner._watched._heard) < len(names):
+            await asyncio.sleep(0.01)
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+
+
+FUNDS = {"A": USUAL, "B": USUAL, "F": USUAL | {"kind": "ETF"}, "L": USUAL | {"kind": "ETF", "name": "Daily 3x Shares"}}
+
+
+async def test_a_list_in_another_class_is_scanned_while_somebody_watches_it(make, tmp_path, monkeypatch):
+    async with standing(make, tmp_path) as stand:
+        with_membership(stand, 1)
+        stand.tickers |= {"F": LIVE | {"price": 150}, "L": LIVE | {"price": 190}}
+        await stand.bus.put_baselines(make.session, make.baselines(**FUNDS).to_arrow())
+        await stand.cycle()
+        assert await stand.symbols("winners") == ["A", "B"]
+        await heard(stand, "winners~etf", "winners~all", "winners~bonds", "nothing~etf")
+        sent = await stand.cycle(seconds=0)
+        assert set(sent) == {"winners~etf", "winners~all"}
+        assert await stand.symbols("winners~etf") == ["F"]
+        assert await stand.symbols("winners~all") == ["L", "F", "A", "B"]
+        assert len(await stand.bus.redis.keys("scanner:*")) == 2 * BUILT_IN
+        assert len(await stand.bus.get_lists()) == BUILT_IN
+        assert not [each for each in stand.log.read(make.session) if "~" in each.list]
+        assert (await stand.scanner.explain("winners~leveraged", "L")).explanation.on_list  # watched or not
+        assert (await stand.scanner.explain("winners~bonds", "L")).unknown_list
+        delta = (await stand.cycle(F={"price": 151}))["winners~etf"]
+        assert [type(step).__name__ for step in delta.deltas] == ["Update"]
+        monkeypatch.setattr(variants, "KEPT_SECONDS", 0.0)
+        await stand.cycle()
+        assert await stand.bus.get_frame("winners~etf") is None
+        assert await stand.symbols("winners") == ["A", "B"]
+
+
+async def test_who_switches_the_class_while_the_market_is_closed_sees_how_it_closed(make, tmp_path):
+    async with standing(make, tmp_path, at="19:59") as stand:
+        stand.tickers = {symbol: LIVE | {"close": 100, "post_dollar_volume": 1e6, "post_trades": 99} for symbol in FUNDS}
+        await stand.bus.put_baselines(make.session, make.baselines(**FUNDS).to_arrow())
+        await stand.cycle()
+        await stand.cycle(seconds=3600)
+        await heard(stand, "winners~leveraged")
+        await stand.cycle()
+        assert await stand.symbols("winners~leveraged") == ["L"]
+
+
+async def test_a_variant_follows_its_list_when_that_is_edited_and_goes_with_it(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        stand.write(MINE)
+        await stand.bus.put_baselines(make.session, make.baselines(**FUNDS).to_arrow())
+        stand.tickers |= {"F": LIVE | {"price": 150}}
+        await stand.cycle()
+        await heard(stand, "mine~etf")
+        await stand.cycle()
+        assert await stand.symbols("mine~etf") == ["F"]
+        stand.write(MINE.replace(">= 100", ">= 200"))
+        await stand.cycle()
+        assert await stand.symbols("mine~etf") == []
+        (stand.folder / "mine.toml").unlink()
+        await stand.cycle()
+        assert await stand.bus.get_frame("mine~etf") is None

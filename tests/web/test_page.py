@@ -103,6 +103,57 @@ async def test_the_keyboard_moves_along_the_tabs_and_only_what_is_shown_is_subsc
             await asyncio.sleep(0.01)
 
 
+async def publish_variant(stand, name, symbols):
+    """What the scanner does for a variant that is watched."""
+    definition = next(each for each in stand.market.definitions if each.name == name.partition("~")[0])
+    rows = [
+        {"symbol": symbol, "rank": rank} | dict.fromkeys(definition.columns, 1.5) | {"name": "Fund"} for rank, symbol in enumerate(symbols)
+    ]
+    frame = ListFrame(date(2026, 3, 9), 1, 5, rows, "SIMULATED", 0)
+    message = Snapshot(name, frame.session, "SIMULATED", 1, 5, len(rows), rows, 0)
+    await stand.bus.publish_frames([(name, frame, encode(message), False)])
+
+
+async def subscriptions(stand, wanted):
+    (viewer,) = stand.gateway._fan_out.viewers
+    async with asyncio.timeout(5):
+        while viewer.session.subscriptions != wanted:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_class_switch_is_used_by_keyboard_and_brings_other_rows_and_the_old_ones_back(open_page, stand):
+    watched = await open_page()
+    page = watched.page
+    await expect(cell(page, "gappers_up", 0, "symbol")).to_be_visible()
+    await page.get_by_role("radio", name="Stocks").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="ETFs")).to_be_checked()
+    await subscriptions(stand, {*(f"{name}~etf" for name in FIRST), "winners~etf"})
+    await expect(page.locator('.panel:has([data-list="gappers_up"]) .note')).to_have_text("Waiting for the first rows…")
+    await publish_variant(stand, "gappers_up~etf", ["SPY", "QQQ"])
+    await shows(page, "gappers_up", "symbol", ["SPY", "QQQ"])
+    await stand.step()  # the stocks go on, for others
+    await publish_variant(stand, "winners~etf", [])
+    await expect(page.locator('.panel:has([data-list="winners"]) .note')).to_contain_text("No fund without leverage fulfils")
+    await page.get_by_role("tab", name="Losers").click()
+    await subscriptions(stand, {*(f"{name}~etf" for name in FIRST), "losers~etf"})
+    await page.locator("#class").get_by_text("Stocks").click()
+    await subscriptions(stand, {*FIRST, "losers"})
+    await shows(page, "gappers_up", "symbol", [row["symbol"] for row in stand.market.rows["gappers_up"]])
+    assert not watched.complaints
+
+
+async def test_the_class_stays_chosen_when_the_gateway_comes_back(open_page, stand):
+    page = (await open_page()).page
+    await page.locator("#class").get_by_text("All").click()
+    await subscriptions(stand, {*(f"{name}~all" for name in FIRST), "winners~all"})
+    await stand.end("gateway")
+    await expect(page.locator("#connection")).to_have_text("lost")
+    await stand.start_gateway()
+    await expect(page.locator("#connection")).to_have_text("live", timeout=15_000)
+    await subscriptions(stand, {*(f"{name}~all" for name in FIRST), "winners~all"})
+
+
 async def test_on_a_phone_one_list_fills_the_page_and_nothing_overflows(open_page):
     watched = await open_page(viewport={"width": 390, "height": 844})
     page = watched.page

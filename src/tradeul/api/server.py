@@ -116,7 +116,7 @@ class ApiServer(HttpService):
 
     async def _all_lists(self) -> Response:
         lists = await self._bus.get_lists()
-        heads = [ListHead(each.name, each.title, each.where, each.order, each.columns) for each in lists]
+        heads = [ListHead(each.name, each.title, each.where, each.order, each.columns, each.issue_class) for each in lists]
         return json_answer(Lists(self._calendar.current_session(self._clock.now()), heads))
 
     async def _one_list(self, name: str, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json") -> Response:

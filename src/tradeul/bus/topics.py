@@ -10,6 +10,7 @@
 | trading:new_day, trading:session | NewTradingDay; TradingSession | maintenance |
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
+| lists:watched | VariantsWatched | every gateway |
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
@@ -27,7 +28,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from tradeul.records.entitlements import ModeChanged
-from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress
+from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress, VariantsWatched
 from tradeul.records.explanations import ExplainRequest
 from tradeul.records.lists import ListDefinition
 
@@ -50,6 +51,7 @@ MODE_CHANGED = Topic("mode:changed", ModeChanged)
 MAINTENANCE_PROGRESS = Topic("maintenance:progress", Progress)
 NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
+VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
 
 LISTS_KEY = "lists:current"

@@ -6,12 +6,13 @@ It knows what the browser subscribed to and how much it has asked lately; it
 does not know rows, sequences or buffers (`fan_out.py`).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import msgspec
 
 from tradeul.records import messages
+from tradeul.records.lists import CLASSES, split_name, variant_name
 from tradeul.records.messages import ErrorMessage, Pong, ServerMessage, Subscribed, Unsubscribed
 
 MAX_SUBSCRIPTIONS = 64  # eleven built-in lists and a person's own, with room
@@ -28,7 +29,7 @@ class Reply(msgspec.Struct, frozen=True):
 class Watch(msgspec.Struct, frozen=True):
     """Give a snapshot of the list as soon as there is one, then its deltas."""
 
-    list: str
+    list: str  # or its variant in a class, as winners~etf
 
 
 class Unwatch(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ Action: TypeAlias = Reply | Watch | Unwatch | HangUp
 class _Request(msgspec.Struct, frozen=True):
     action: str
     list: str | None = None
-    class_: str = msgspec.field(default="stocks", name="class")
+    class_: str | None = msgspec.field(default=None, name="class")  # None: the list's own
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -58,12 +59,12 @@ class ClientSession:
         self._asked_at_seconds = 0.0
         self._errors_in_a_row = 0
 
-    def receive(self, message: str | bytes, known_lists: Collection[str], *, now_seconds: float, clock_ms: int) -> list[Action]:
+    def receive(self, message: str | bytes, known_lists: Mapping[str, str], *, now_seconds: float, clock_ms: int) -> list[Action]:
         """Answer one message.
 
         Args:
             message: what arrived; bytes for a binary frame.
-            known_lists: the names that may be subscribed to now.
+            known_lists: the names that may be subscribed to now, each with its list's own class.
             now_seconds: any clock that only goes forward; the rate limit is by it.
             clock_ms: the product's clock, for `pong`.
         """
@@ -78,9 +79,10 @@ class ClientSession:
 
     def forget(self, known_lists: Collection[str]) -> list[Action]:
         """Lists were removed: end their subscriptions."""
-        return [action for name in sorted(self.subscriptions.difference(known_lists)) for action in self._unsubscribe(name)]
+        gone = sorted(name for name in self.subscriptions if split_name(name)[0] not in known_lists)
+        return [action for name in gone for action in self._unsubscribe(name)]
 
-    def _answer(self, message: str | bytes, known_lists: Collection[str], now_seconds: float, clock_ms: int) -> list[Action]:
+    def _answer(self, message: str | bytes, known_lists: Mapping[str, str], now_seconds: float, clock_ms: int) -> list[Action]:
         elapsed = max(now_seconds - self._asked_at_seconds, 0.0)
         self._asked_at_seconds = now_seconds
         self._allowance = min(self._allowance + elapsed * MESSAGES_PER_SECOND, float(BURST_MESSAGES))
@@ -97,27 +99,29 @@ class ClientSession:
             return _error(messages.BAD_JSON, f"{error}. Send an object such as " + '{"action":"subscribe","list":"winners"}.')
         return self._obey(request, known_lists, clock_ms)
 
-    def _obey(self, request: _Request, known_lists: Collection[str], clock_ms: int) -> list[Action]:
+    def _obey(self, request: _Request, known_lists: Mapping[str, str], clock_ms: int) -> list[Action]:
         match request.action:
             case "ping":
                 return [Reply(Pong(clock_ms))]
             case "subscribe" | "subscribe_list":
                 return self._subscribe(request, known_lists)
             case "unsubscribe" | "unsubscribe_list":
-                return self._unsubscribe(request.list)
-            case "resync" if request.list in self.subscriptions:
-                return [Watch(request.list)]
+                return self._unsubscribe(_meant(request, known_lists))
             case "resync":
-                return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(request.list)}: subscribe first.")
+                name = _meant(request, known_lists)
+                if name is None or name not in self.subscriptions:
+                    return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(name)}: subscribe first.")
+                return [Watch(name)]
         allowed = "subscribe, unsubscribe, resync, ping"
         return _error(messages.UNKNOWN_ACTION, f"Unknown action {_quoted(request.action)}: use one of {allowed}.")
 
-    def _subscribe(self, request: _Request, known_lists: Collection[str]) -> list[Action]:
-        name = request.list
-        if name is None or name not in known_lists:
+    def _subscribe(self, request: _Request, known_lists: Mapping[str, str]) -> list[Action]:
+        name = _meant(request, known_lists)
+        base, issue_class = split_name(name or "")
+        if name is None or base not in known_lists:
             return _error(messages.UNKNOWN_LIST, f"No list {_quoted(name)}. The lists: {', '.join(sorted(known_lists)) or 'none yet'}.")
-        if request.class_ != "stocks":
-            return _error(messages.UNKNOWN_LIST, f"{name} has no variant of class {_quoted(request.class_)}: leave class out.")
+        if issue_class is not None and issue_class not in CLASSES:
+            return _error(messages.UNKNOWN_LIST, f"{base} has no class {_quoted(issue_class)}. The classes: {', '.join(CLASSES)}.")
         if name not in self.subscriptions and len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             return _error(messages.TOO_MANY, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket: unsubscribe from one first.")
         self.subscriptions.add(name)
@@ -128,6 +132,15 @@ class ClientSession:
             return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(name)}.")
         self.subscriptions.remove(name)
         return [Unwatch(name), Reply(Unsubscribed(name))]
+
+
+def _meant(request: _Request, known_lists: Mapping[str, str]) -> str | None:
+    """The list, or its variant: by the field `class`, or as answers name it (winners~etf). A list's own class is the list itself."""
+    if request.list is None:
+        return None
+    base, issue_class = split_name(request.list)
+    issue_class = request.class_ if request.class_ is not None else issue_class
+    return base if issue_class is None or issue_class == known_lists.get(base) else variant_name(base, issue_class)
 
 
 def _error(code: str, message: str) -> list[Action]:

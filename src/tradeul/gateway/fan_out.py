@@ -22,7 +22,7 @@ from tradeul.errors import SequenceGap
 from tradeul.gateway.client_session import ClientSession
 from tradeul.gateway.frames import text_frame
 from tradeul.gateway.list_copy import ListCopy
-from tradeul.records.lists import ListFrame
+from tradeul.records.lists import ListFrame, split_name
 from tradeul.records.messages import Delta, NewDay, Snapshot, decode, encode
 
 BUFFER_LIMIT_BYTES = 512 * 1024  # some ten snapshots; the kernel's buffer comes on top
@@ -72,6 +72,10 @@ class ListFeed:
         self.waiting: set[Viewer] = set()
         self.last_looked_at: tuple[int, int] | None = None
         self._snapshot_frame: bytes | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        return bool(self.current or self.waiting)
 
     def watch(self, viewer: Viewer, now_seconds: float) -> None:
         self.current.discard(viewer)
@@ -133,10 +137,20 @@ class FanOut:
     def feed(self, name: str) -> ListFeed:
         return self.feeds.setdefault(name, ListFeed(name))
 
+    def unwatch(self, name: str, viewer: Viewer) -> None:
+        """A variant that nobody watches is forgotten: the scanner ceases to publish it, and a copy would grow old."""
+        feed = self.feed(name)
+        feed.unwatch(viewer)
+        if split_name(name)[1] is not None and not feed.is_watched:
+            del self.feeds[name]
+
+    def watched_variants(self) -> list[str]:
+        return [name for name in self.feeds if split_name(name)[1] is not None]
+
     def remove(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
-        for feed in self.feeds.values():
-            feed.unwatch(viewer)
+        for name in list(self.feeds):
+            self.unwatch(name, viewer)
 
     def broadcast(self, frame: bytes, now_seconds: float) -> None:
         for viewer in self.viewers:
@@ -179,6 +193,8 @@ class FanOut:
             raise SequenceGap(f"{name}: the scanner sent something that is no message of this list.")
         if not self.admits(message.session, now_seconds):
             return
+        if split_name(name)[1] is not None and name not in self.feeds:
+            return  # watched at another gateway
         feed = self.feed(name)
         if feed.copy is not None and (message.epoch, message.sequence) <= feed.copy.place:
             return  # contained in the frame that we read

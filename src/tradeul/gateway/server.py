@@ -12,6 +12,7 @@ It computes no rows and reads no market data.
 import asyncio
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +22,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import FEED_STATUS, LISTS_CHANGED
+from tradeul.bus.topics import FEED_STATUS, LISTS_CHANGED, VARIANTS_WATCHED
 from tradeul.clock import Clock
 from tradeul.errors import SequenceGap, StartError
 from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply, Unwatch, Watch
@@ -34,8 +35,8 @@ from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process
 from tradeul.ops.origins import refusal, require_loopback
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
-from tradeul.records.events import FeedStatus
-from tradeul.records.lists import ListDefinition
+from tradeul.records.events import FeedStatus, VariantsWatched
+from tradeul.records.lists import ListDefinition, split_name
 from tradeul.records.messages import Connected, ListHead, Status, encode
 
 SWEEP_SECONDS = 0.25
@@ -92,6 +93,7 @@ class GatewayServer:
         self._feed: FeedStatus | None = None
         self._feed_at: datetime | None = None  # by the product's clock
         self._feed_heard_seconds = 0.0  # by the loop's
+        self._new_variant = asyncio.Event()
         self._gaps = 0
         self._cut_off = 0
 
@@ -106,7 +108,8 @@ class GatewayServer:
         try:
             await self._open(runner)
             async with asyncio.TaskGroup() as tasks:
-                for loop in (self._follow_lists, self._follow_messages, self._follow_feed, self._look, self._sweep, self._roll_over):
+                following = self._follow_lists, self._follow_messages, self._follow_feed
+                for loop in (*following, self._look, self._sweep, self._roll_over, self._name_variants):
                     tasks.create_task(loop())
         finally:
             self.started.clear()
@@ -154,6 +157,21 @@ class GatewayServer:
         async for status in self._bus.subscribe(FEED_STATUS):
             self._feed, self._feed_at, self._feed_heard_seconds, self._mode = status, self._clock.now(), _seconds(), status.mode
 
+    async def _name_variants(self) -> None:
+        """Tell the scanner which lists are watched in another class: at once when one is new, else every few seconds."""
+        while True:
+            if names := self._fan_out.watched_variants():
+                await self._bus.publish(VARIANTS_WATCHED, VariantsWatched(tuple(names)))
+                for name in names:
+                    if (feed := self._fan_out.feeds.get(name)) is not None and feed.copy is None:
+                        frame = await self._bus.get_frame(name)
+                        if name in self._fan_out.feeds:  # not left meanwhile
+                            self._fan_out.take_frame(name, frame, _seconds())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._new_variant.wait()
+            self._new_variant.clear()
+
     async def _look(self) -> None:
         while True:
             self._take_lists(await self._bus.get_lists())
@@ -187,15 +205,17 @@ class GatewayServer:
         for viewer in list(self._fan_out.viewers):
             self._carry_out(viewer, viewer.session.forget(known))
             viewer.send(text_frame(encode(self._connected(viewer))))
-        for name in self._fan_out.feeds.keys() - known:
+        for name in [name for name in self._fan_out.feeds if split_name(name)[0] not in known]:
             del self._fan_out.feeds[name]
 
     async def _compare(self) -> None:
-        for name in self._known():
-            self._fan_out.reconcile(name, await self._bus.get_frame(name), _seconds())
+        for name in [*self._known(), *self._fan_out.watched_variants()]:
+            frame = await self._bus.get_frame(name)
+            if split_name(name)[1] is None or name in self._fan_out.feeds:  # it may have been left meanwhile
+                self._fan_out.reconcile(name, frame, _seconds())
 
-    def _known(self) -> set[str]:
-        return {definition.name for definition in self._lists}
+    def _known(self) -> dict[str, str]:
+        return {definition.name: definition.issue_class for definition in self._lists}
 
     # ---- the browsers' side
 
@@ -230,15 +250,17 @@ class GatewayServer:
                     viewer.send(text_frame(encode(message)))
                 case Watch(name):
                     self._fan_out.feed(name).watch(viewer, _seconds())
+                    if split_name(name)[1] is not None:
+                        self._new_variant.set()
                 case Unwatch(name):
-                    self._fan_out.feed(name).unwatch(viewer)
+                    self._fan_out.unwatch(name, viewer)
                 case HangUp(reason):
                     log.info("viewer_hung_up_on", connection_id=viewer.connection_id, reason=reason)
                     return False
         return True
 
     def _connected(self, viewer: Viewer) -> Connected:
-        heads = [ListHead(each.name, each.title, each.where, each.order, each.columns) for each in self._lists]
+        heads = [ListHead(each.name, each.title, each.where, each.order, each.columns, each.issue_class) for each in self._lists]
         return Connected(viewer.connection_id, self._fan_out.session, self._phase(), self._mode, self._clock.now(), heads)
 
     def _phase(self) -> str:

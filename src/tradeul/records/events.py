@@ -67,3 +67,9 @@ class NewTradingDay(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int  # epoch milliseconds
     action: str = "clear_caches"
     previous_date: SessionDate
+
+
+class VariantsWatched(msgspec.Struct, frozen=True):
+    """Which lists in another class somebody watches at this gateway; repeated every few seconds."""
+
+    names: tuple[str, ...]  # as winners~etf

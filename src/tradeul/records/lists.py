@@ -5,6 +5,20 @@ from typing import Any
 
 import msgspec
 
+# A list asked of another class of issues: `winners~etf` (CONTRACT.md, "WebSocket"). No list's own name holds the sign.
+CLASS_SIGN = "~"
+CLASSES = ("stocks", "etf", "leveraged", "all")
+
+
+def variant_name(list_name: str, issue_class: str) -> str:
+    return f"{list_name}{CLASS_SIGN}{issue_class}"
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """A list's name and the class that is asked instead of its own; None: its own."""
+    base, sign, issue_class = name.partition(CLASS_SIGN)
+    return base, issue_class if sign else None
+
 
 class PhaseVariant(msgspec.Struct, frozen=True):
     """What a list asks instead during one phase; None: as otherwise."""

@@ -51,14 +51,15 @@ Step: TypeAlias = Remove | Add | Rerank | Update
 Steps: TypeAlias = list[Step]
 
 
-class ListHead(msgspec.Struct, frozen=True):
-    """What a page needs to show one list."""
+class ListHead(msgspec.Struct, frozen=True, rename={"issue_class": "class"}):
+    """What a page needs to show one list. ``issue_class``: the list's own; the switch asks another."""
 
     name: str
     title: str
     where: str
     order: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
+    issue_class: str = "stocks"
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="type", tag="connected"):

@@ -22,6 +22,7 @@ from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.records.tickers import Ticker
+from tradeul.scanner.classes import leverage_of
 from tradeul.scanner.sql import Kind
 
 
@@ -101,6 +102,7 @@ class Join:
         self.symbol_rank[np.argsort(np.array(self.symbols, dtype=object), kind="stable")] = np.arange(len(self.symbols))
         self.texts: dict[str, Sequence[str | None]] = {name: self._texts(column) for name, column in TEXTS_OF_BASELINES.items()}
         self.texts["symbol"] = self.symbols
+        self.texts["leverage"] = [leverage_of(*each) for each in zip(self.texts["class"], self.texts["name"], strict=True)]
         self.series = {name: pl.Series(name, values, dtype=pl.String) for name, values in self.texts.items()}
         self.classes: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}  # filled by `floors.class_mask`
         self.announced = np.array([place for place, text in enumerate(self.texts["corp_action"]) if text is not None], dtype=np.intp)

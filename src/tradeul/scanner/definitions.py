@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tradeul.errors import ListError
 from tradeul.market_calendar import Phase
-from tradeul.records.lists import Floor, ListDefinition, PhaseVariant
+from tradeul.records.lists import CLASSES, Floor, ListDefinition, PhaseVariant
 from tradeul.scanner.columns import COLUMNS, KINDS
-from tradeul.scanner.floors import CLASSES, MOMENT
-from tradeul.scanner.sql import Expression, compile_condition, compile_order
+from tradeul.scanner.floors import MOMENT
+from tradeul.scanner.sql import Expression, compile_condition, compile_order, unknown_column
 
 MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
 MAX_ROWS = 100
@@ -78,7 +78,7 @@ class _Floor(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    lists: dict[str, _List]
+    lists: dict[str, dict[str, Any]]
     floors: list[_Floor] = []
 
 
@@ -96,7 +96,36 @@ def parse(text: str, *, source: str, floors: Sequence[Floor] = (), built_in: boo
     for floor in own:
         if MOMENT.fullmatch(floor.from_) is None:
             raise ListError(f"{source}, floors: from = {floor.from_!r}; write HH:MM (Eastern), open, open+5m or close.")
-    return [_scan_list(name, found, own or tuple(floors), built_in, f"{source}, list {name!r}") for name, found in file.lists.items()]
+    return [
+        _scan_list(name, _fields(body, place), own or tuple(floors), built_in, place)
+        for name, body in file.lists.items()
+        for place in (f"{source}, list {name!r}",)
+    ]
+
+
+# What a field looks like, for who wrote it otherwise.
+EXAMPLES = {
+    "title": 'title = "Winners"',
+    "where": 'where = "change_pct >= 5"',
+    "order": 'order = [["change_pct", "desc"]]',
+    "columns": 'columns = ["price", "change_pct"]',
+    "class": 'class = "stocks"',
+    "floors": "floors = false",
+    "limit": "limit = 50",
+    "phases": 'phases.POST_MARKET = { where = "post_change_pct >= 3" }',
+}
+
+
+def _fields(body: dict[str, Any], place: str) -> _List:
+    try:
+        return msgspec.convert(body, _List)
+    except msgspec.ValidationError as error:
+        # A field of a wrong type is named by its path, one that is missing or unknown in the sentence.
+        said, _, path = str(error).partition(" - at `$.")
+        field = re.match(r"\w*", path) if path else re.search(r"(?<=`)\w+(?=`)", said)
+        name = field[0] if field else ""
+        remedy = f"write {EXAMPLES[name]}" if name in EXAMPLES else f"the fields are {', '.join(EXAMPLES)}"
+        raise ListError(f"{place}{f', {name}' if path else ''}: {said}; {remedy}.") from error
 
 
 def _scan_list(name: str, found: _List, floors: tuple[Floor, ...], built_in: bool, place: str) -> ScanList:
@@ -157,7 +186,7 @@ def _order(order: Sequence[tuple[str, str]], place: str) -> tuple[tuple[Expressi
 def _checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
     for name in columns:
         if name not in COLUMNS:
-            raise ListError(f"{place}: unknown column {name!r}.")
+            raise ListError(f"{place}: {unknown_column(name, COLUMNS)}")
         if not COLUMNS[name].on_wire:
             raise ListError(f"{place}: {name!r} is for where and order only; it is not sent.")
     unique = tuple(name for name in dict.fromkeys(columns) if name != "symbol")  # every row carries it anyway

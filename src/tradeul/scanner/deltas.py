@@ -9,6 +9,7 @@ Knows no clock, no bus and no list's meaning.
 """
 
 from tradeul.errors import SequenceGap
+from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Add, Delta, Remove, Rerank, Row, Rows, Snapshot, Step, Steps, Update
 
 
@@ -44,6 +45,11 @@ def follow(sent: Snapshot, rows: Rows, timestamp: int) -> Delta | None:
 def after(sent: Snapshot, delta: Delta, rows: Rows) -> Snapshot:
     """What every viewer holds once ``delta``, which `follow` made of ``rows``, has arrived."""
     return Snapshot(sent.list, sent.session, sent.mode, sent.epoch, delta.sequence, len(rows), rows, delta.timestamp)
+
+
+def frame_of(state: Snapshot) -> ListFrame:
+    """The list's one published form."""
+    return ListFrame(state.session, state.epoch, state.sequence, state.rows, state.mode, state.timestamp)
 
 
 def apply(snapshot: Snapshot, delta: Delta) -> Snapshot:

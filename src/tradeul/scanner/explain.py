@@ -9,19 +9,22 @@ in its AND-parts. Pure: it scans a market that is handed in and asks nobody.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from tradeul.records.explanations import Condition, Explanation, Input, OrderKey
+from tradeul.records.explanations import Condition, ExplainAnswer, Explanation, Input, OrderKey
+from tradeul.records.lists import CLASSES, split_name
+from tradeul.records.messages import Snapshot
 from tradeul.scanner.columns import COLUMNS, KINDS, NUMBERS_OF_BASELINES, TEXTS_OF_BASELINES, Form, Market
 from tradeul.scanner.definitions import Question, ScanList
 from tradeul.scanner.floors import class_mask, floor_demands
 from tradeul.scanner.ranking import wire_values
 from tradeul.scanner.scan import Members, asked_as_of, kept_members, scan_places
 from tradeul.scanner.sql import compile_condition
+from tradeul.scanner.variants import variant
 
 SESSION_COLUMNS = frozenset({"phase", "since_open_s", "since_close_s"})
 # One word, quoted text, parenthesis or other sign of an SQL expression at a time.
@@ -63,6 +66,23 @@ def _tree(text: str) -> object:
         return json.loads(pl.sql_expr(text).meta.serialize(format="json"))
     except pl.exceptions.PolarsError:
         return None
+
+
+def answer(
+    name: str, symbol: str, lists: Sequence[ScanList], sent: Mapping[str, Snapshot], market: Market | None, last: Members
+) -> ExplainAnswer:
+    """``market`` and ``last`` are those that ``sent`` was made from; None: there was none in this session."""
+    base, issue_class = split_name(name)
+    found = next((each for each in lists if each.name == base), None)
+    if found is None or issue_class not in (None, *CLASSES):
+        known = ", ".join(sorted(each.name for each in lists if split_name(each.name)[1] is None))
+        return ExplainAnswer(unknown_list=f"No list {name[:40]!r}. The lists: {known or 'none yet'}.")
+    if market is None:
+        return ExplainAnswer(not_now=f"{base} has no frame for this session yet: ask again.")
+    meant = symbol if symbol in market.join.place_of else symbol.upper()  # people write aapl; BACpM is one as it is
+    asked = found if issue_class is None else variant(found, issue_class)
+    state = sent.get(name) or sent[base]  # a variant that nobody watches has no frame: as of its list's
+    return ExplainAnswer(explain(market, asked, meant, last, epoch=state.epoch, sequence=state.sequence))
 
 
 def explain(market: Market, found: ScanList, symbol: str, last: Members, *, epoch: int, sequence: int) -> Explanation:
@@ -179,20 +199,17 @@ def _source(market: Market, place: int, name: str, made_from: Sequence[str]) -> 
     known_age = _finite(market, place, "age_s")
     if name in SESSION_COLUMNS:
         return "session", None
-    if name in NUMBERS_OF_BASELINES or name in TEXTS_OF_BASELINES or name == "expected_volume":
+    if name in NUMBERS_OF_BASELINES or name in TEXTS_OF_BASELINES or name in ("expected_volume", "leverage"):
         return "baselines", None
     if made_from:
         live = any(_source(market, place, each, market.inputs_of(each))[1] is not None for each in made_from)
         return "computed", known_age if live else None
-    if name not in market.frame.columns and name not in COMPUTED_TEXTS:
+    if name not in market.frame.columns and name != "symbol":
         return "none", None
     if COLUMNS.get(name) is not None and COLUMNS[name].form is Form.TIME:
         instant = _finite(market, place, name)
         return "live", None if instant is None else round(market.frame.as_of.timestamp() - instant, 3)
-    return ("computed" if name in COMPUTED_TEXTS else "live"), known_age
-
-
-COMPUTED_TEXTS = frozenset({"symbol", "leverage"})
+    return "live", known_age
 
 
 def _finite(market: Market, place: int, name: str) -> float | None:
@@ -220,7 +237,7 @@ def _why_unknown(market: Market, place: int, name: str) -> str | None:
     return f"{name} is null"
 
 
-DELIVERED_ELSEWHERE = SESSION_COLUMNS | COMPUTED_TEXTS
+DELIVERED_ELSEWHERE = SESSION_COLUMNS | {"symbol", "leverage"}
 
 
 def _lacking(market: Market, place: int) -> str:

@@ -1,4 +1,4 @@
-"""Who may stand on a list at all: the class of issue, and the least that must have traded.
+"""Who may stand on a list at all: of the class that it asks for, and what must have traded at least.
 
 The table of floors is data (`builtin.toml`); the row in force is the last one
 whose moment of the session has come. A floor whose input the source never
@@ -17,23 +17,12 @@ import numpy.typing as npt
 from tradeul.errors import ListError
 from tradeul.market_calendar import SessionHours, at
 from tradeul.records.lists import Floor
+from tradeul.scanner.classes import is_of_class
 from tradeul.scanner.columns import Market
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 MIN_PRICE_DOLLARS = 1.0
-STOCKS = frozenset({"CS", "ADRC", "OS", "GDR", "NYRS"})
-FUNDS = frozenset({"ETF", "ETN", "ETV", "ETS"})
-# Spellings of what is no common stock, for issues whose class is unknown: BACpM, ACT.WS, ACT.U, ACT.RT, and
-# Nasdaq's fifth letter (W Z warrants, U unit, R right, P M N O preferred). Against the exchanges' own directories
-# of 7,237 issues (2025-07) it takes no common stock for another; L is left out, because of GOOGL.
-NO_STOCK = re.compile(r"^[A-Z]+(p[A-Z]?|r|w)$|\.(WS|WT|W|UN?|RT?|PR)(\.?[A-Z])?$|^[A-Z]{4}[WZURPMNO]$")
-LEVERAGED = re.compile(
-    r"(?<![\w.])-?\d(\.\d+)?x\b|\bultra(pro|short)?\b(?!-| short)|\bleveraged\b|\binverse\b|\b(daily|direxion)\b.*\b(bull|bear)\b",
-    re.IGNORECASE,
-)
-CLASSES = ("stocks", "etf", "leveraged", "all")
-
 MOMENT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(open|close)(?:\+(\d{1,3})m)?")
 
 
@@ -55,16 +44,6 @@ def floor_in_force(floors: Sequence[Floor], hours: SessionHours, as_of: datetime
     begun = [(moment_of(floor.from_, hours), place) for place, floor in enumerate(floors)]
     begun = [(instant, place) for instant, place in begun if instant <= as_of]
     return floors[max(begun)[1]] if begun else None
-
-
-def is_of_class(symbol: str, kind: str | None, name: str | None, issue_class: str) -> bool:
-    """Unknown is stock unless its spelling says otherwise."""
-    if issue_class == "all":
-        return True
-    if issue_class == "stocks":
-        return kind in STOCKS or (kind is None and NO_STOCK.search(symbol) is None)
-    leveraged = kind in FUNDS and LEVERAGED.search(name or "") is not None
-    return leveraged if issue_class == "leveraged" else kind in FUNDS and not leveraged
 
 
 def class_mask(market: Market, issue_class: str) -> Mask:

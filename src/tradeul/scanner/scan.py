@@ -41,10 +41,13 @@ def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[
 def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:
     """Each list's rows of the market, in order, at most its limit."""
     asked = [(found, found.questions[market.phase]) for found in lists]
-    answers = _evaluate(market, [question for _, question in asked])
+    # The variants of a list ask the same.
+    questions = list({id(question): question for _, question in asked}.values())
+    answers = dict(zip(map(id, questions), _evaluate(market, questions), strict=True))
     common = _Common(market)
     places = {}
-    for (found, question), (mask, keys) in zip(asked, answers, strict=True):
+    for found, question in asked:
+        mask, keys = answers[id(question)]
         kept = kept_members(found, question, last)
         if kept is None:
             members = np.flatnonzero(mask & common.mask(found, question))

@@ -18,21 +18,22 @@ from typing import NamedTuple
 import structlog
 
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN
+from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN, VARIANTS_WATCHED
 from tradeul.clock import Clock
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import ExplainAnswer
 from tradeul.records.frame import MarketFrame
-from tradeul.records.lists import ListFrame
+from tradeul.records.lists import ListFrame, split_name
 from tradeul.records.messages import Rows, Snapshot, encode
 from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
-from tradeul.scanner.deltas import after, follow
-from tradeul.scanner.explain import explain
+from tradeul.scanner.deltas import after, follow, frame_of
+from tradeul.scanner.explain import answer
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.scan import scan_rows
 from tradeul.scanner.session_baselines import SessionBaselines
+from tradeul.scanner.variants import Watched
 
 LISTS_LOOK_SECONDS = 1.0
 BASELINES_LOOK_SECONDS = 30.0
@@ -87,6 +88,7 @@ class ScannerService:
         self._folder = ListFolder(lists_folder, built_in_lists())
         self._looked_at: datetime | None = None
         self._lists: list[ScanList] = []
+        self._watched = Watched()
         self._sent: dict[str, Snapshot] = {}
         self._active: frozenset[str] | None = None  # as told; None: to be told again
         self._session: date | None = None
@@ -110,6 +112,7 @@ class ScannerService:
             tasks.create_task(self._look_for_baselines())
             tasks.create_task(self._explain_to_others())
             tasks.create_task(self._settle_on())
+            tasks.create_task(self._hear_of_variants())
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -243,7 +246,8 @@ class ScannerService:
         outcome = await asyncio.to_thread(self._think, frame, join)
         self._join, self._market = outcome.market.join, outcome.market
         if self._membership is not None and not frame.whole_day:  # daily bars do not know when
-            await asyncio.to_thread(self._membership.note, outcome.rows, frame.as_of)
+            lists = {name: rows for name, rows in outcome.rows.items() if split_name(name)[1] is None}
+            await asyncio.to_thread(self._membership.note, lists, frame.as_of)
         if outcome.outgoing:
             if self._recorded is not None:
                 await self._recorded()
@@ -265,7 +269,7 @@ class ScannerService:
             delta = follow(self._sent[found.name], found_rows[found.name], timestamp)
             if delta is not None:
                 state = sent[found.name] = after(self._sent[found.name], delta, found_rows[found.name])
-                outgoing.append((found.name, _frame_of(state), encode(delta), found.definition.built_in))
+                outgoing.append((found.name, frame_of(state), encode(delta), found.definition.built_in))
         return Outcome(market, found_rows, sent, outgoing)
 
     # The bus
@@ -280,13 +284,13 @@ class ScannerService:
         if frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
             log.warning("bus_emptied", list=name)
             self._active = None
-            await self._bus.put_lists([found.definition for found in self._lists])
+            await self._bus.put_lists([found.definition for found in self._folder.lists])
             await self._send_again(self._lists)
 
     async def _send_again(self, lists: Sequence[ScanList]) -> None:
         states = [(self._sent[found.name], found.definition.built_in) for found in lists]
         if states:
-            await self._bus.publish_frames([(state.list, _frame_of(state), encode(state), built_in) for state, built_in in states])
+            await self._bus.publish_frames([(state.list, frame_of(state), encode(state), built_in) for state, built_in in states])
 
     # Questions
 
@@ -298,15 +302,7 @@ class ScannerService:
     async def explain(self, name: str, symbol: str) -> ExplainAnswer:
         """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""
         async with self._turn:
-            found = next((each for each in self._lists if each.name == name), None)
-            if found is None:
-                return ExplainAnswer(unknown_list=f"No list {name[:40]!r}. The lists: {', '.join(sorted(self._sent)) or 'none yet'}.")
-            if self._market is None:
-                return ExplainAnswer(not_now=f"{name} has no frame for the session of {self._session} yet: ask again.")
-            sent, market = self._sent[name], self._market
-            meant = symbol if symbol in market.join.place_of else symbol.upper()  # people write aapl; BACpM is one as it is
-            told = await asyncio.to_thread(explain, market, found, meant, self._members, epoch=sent.epoch, sequence=sent.sequence)
-            return ExplainAnswer(told)
+            return await asyncio.to_thread(answer, name, symbol, self._lists, self._sent, self._market, self._members)
 
     async def _tell_active(self) -> None:
         """Keep the set of symbols on any list as it is."""
@@ -321,14 +317,22 @@ class ScannerService:
         for error in self._folder.look():
             log.error("list_file_refused", reason=str(error), kept="the last good version, if there was one")
 
+    async def _hear_of_variants(self) -> None:
+        async for watched in self._bus.subscribe(VARIANTS_WATCHED):
+            self.watch(watched.names)
+
+    def watch(self, names: Sequence[str]) -> None:
+        """Scan these variants from the next cycle on, until nobody has named them for a while."""
+        self._watched.hear(names, _seconds())
+
     async def _look_at_lists(self) -> None:
-        """Take edited, new and removed files; an edited list starts anew, in its own epoch."""
+        """Take edited, new and removed files, and variants newly watched or left; an edited list starts anew, in its own epoch."""
         now = self._clock.now()
-        if self._looked_at is not None and now - self._looked_at < timedelta(seconds=LISTS_LOOK_SECONDS):
-            return
-        self._looked_at = now
-        self._report_broken_files()
-        lists = self._folder.lists
+        if self._looked_at is None or now - self._looked_at >= timedelta(seconds=LISTS_LOOK_SECONDS):
+            self._looked_at = now
+            self._report_broken_files()
+        own = self._folder.lists
+        lists = [*own, *self._watched.variants(own, _seconds())]
         held = {found.name: found for found in self._lists}
         edited = [found for found in lists if found.name not in held or not _same(held[found.name], found)]
         removed = held.keys() - {found.name for found in lists}
@@ -339,12 +343,21 @@ class ScannerService:
         for name in removed:
             del self._sent[name]
             await self._bus.drop_frame(name)
-        for found in edited:
-            self._sent[found.name] = self._first(found, await asyncio.to_thread(self._next_epoch), [])
-            for members in self._members.values():
+        for members in self._members.values():
+            for found in edited:
                 members.pop(found.name, None)
-        await self._bus.put_lists([found.definition for found in lists])
+        rows = await self._present_rows(edited)
+        for found in edited:
+            self._sent[found.name] = self._first(found, await asyncio.to_thread(self._next_epoch), rows.get(found.name, []))
+        if any(split_name(name)[1] is None for name in [*removed, *(found.name for found in edited)]):
+            await self._bus.put_lists([found.definition for found in own])
         await self._send_again(edited)
+
+    async def _present_rows(self, lists: Sequence[ScanList]) -> dict[str, Rows]:
+        """As of the last frame: who comes while the market is closed must not wait for the next."""
+        if self._market is None:
+            return {}
+        return await asyncio.to_thread(scan_rows, self._market, lists, self._members)
 
     def _count_on(self) -> int:
         self._epoch += 1
@@ -374,8 +387,9 @@ def _same(one: ScanList, other: ScanList) -> bool:
     return one.definition == other.definition and one.floors == other.floors
 
 
-def _frame_of(state: Snapshot) -> ListFrame:
-    return ListFrame(state.session, state.epoch, state.sequence, state.rows, state.mode, state.timestamp)
+def _seconds() -> float:
+    """How long ago a gateway spoke is the network's time, not the market's."""
+    return asyncio.get_running_loop().time()
 
 
 def _milliseconds(instant: datetime) -> int:

@@ -10,7 +10,8 @@ no value is null. It does not know lists, nor which rows there are (`scan.py`).
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -62,11 +63,21 @@ def _compile(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
         reader.refuse_what_is_worse(tree)
         expr, kind = reader.read(tree)
     except (pl.exceptions.PolarsError, RecursionError) as error:
-        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        raise ListError(f"{place}: {shown!r} cannot be read: {reason}.") from error
+        reason = (
+            "it is too deeply nested" if isinstance(error, RecursionError) else REMEDY if "unable to parse" in str(error) else str(error)
+        )
+        raise ListError(f"{place}: {shown!r} cannot be read: {reason.splitlines()[0]}.") from error
     if not reader.inputs:
         raise ListError(f"{place}: {shown!r} names no column.")
     return Expression(expr, frozenset(reader.inputs), kind, text)
+
+
+REMEDY = "it is no whole SQL expression; write one, as change_pct >= 5 AND rvol > 2"
+
+
+def unknown_column(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name.lower(), known, n=1)
+    return f"unknown column {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
 
 
 Typed = tuple[pl.Expr, Kind]
@@ -84,6 +95,8 @@ REFUSED = {
     "Range": "a window function",
     "Agg": "an aggregate (sum, avg, max ...)",
     "Len": "an aggregate (count)",
+    "StringExpr": "a function of texts (LIKE, lower ...)",
+    "Rem": "the operator %",
     "Alias": 'a name after an expression ("x desc": write the direction as ["x", "desc"])',
     "Selector": "a choice of columns",
     "Cast": "a cast",
@@ -162,7 +175,7 @@ class _Reader:
     def _column(self, name: str) -> Typed:
         kind = self._kinds.get(name)
         if kind is None:
-            raise ListError(f"{self._place}: unknown column {name!r}.")
+            raise ListError(f"{self._place}: {unknown_column(name, self._kinds)}")
         self.inputs.add(name)
         return pl.col(name), kind
 

@@ -32,7 +32,7 @@ export class Connection {
     void this.open();
   }
 
-  /** @param {string} list */
+  /** @param {string} list  or its variant in another class, as winners~etf */
   watch(list) {
     this.wanted.add(list);
     this.subscribe();
@@ -51,9 +51,10 @@ export class Connection {
 
   subscribe() {
     for (const list of this.wanted) {
-      if (this.asked.has(list) || !this.known.has(list)) continue;
+      const [name, issueClass] = list.split("~");
+      if (this.asked.has(list) || !this.known.has(name)) continue;
       this.asked.add(list);
-      this.say({ action: "subscribe", list });
+      this.say({ action: "subscribe", list: name, class: issueClass });
     }
   }
 

@@ -7,7 +7,7 @@ import { columnOf, format, tone } from "./format.mjs";
 ModuleRegistry.registerModules([AllCommunityModule]);
 
 /**
- * @typedef {{name: string, title: string, where: string, order: [string, string][], columns: string[]}} Head
+ * @typedef {{name: string, title: string, where: string, order: [string, string][], columns: string[], class: string}} Head
  * @typedef {import("./deltas.mjs").Row} Row
  * @typedef {import("./format.mjs").Kind} Kind
  */
@@ -15,6 +15,8 @@ ModuleRegistry.registerModules([AllCommunityModule]);
 /** @type {Record<Kind, number>} */
 const WIDTHS = { price: 70, change: 72, pct: 68, ratio: 72, shares: 68, dollars: 74, count: 70, time: 76, text: 88, flag: 62 };
 const WIDE_TEXT = { name: 170, headline: 240, industry: 140, sector: 120 }; // at least; they take what is left
+/** @type {Record<string, string>} */
+const ISSUES = { "": "ticker", stocks: "stock", etf: "fund without leverage", leveraged: "leveraged fund", all: "issue" };
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Colours come from app.css, which knows light and dark.
@@ -46,9 +48,10 @@ const THEME = themeQuartz.withParams({
 });
 
 export class ListPanel {
-  /** @param {Head} head @param {(list: string) => void} resync */
-  constructor(head, resync) {
+  /** @param {Head} head @param {string} issueClass  "": the list's own @param {(list: string) => void} resync */
+  constructor(head, issueClass, resync) {
     this.head = head;
+    this.issueClass = issueClass;
     this.resync = resync;
     /** @type {import("./deltas.mjs").ListState | undefined} */
     this.state = undefined;
@@ -67,6 +70,19 @@ export class ListPanel {
     this.element.append(this.top, this.body, this.note, element("div", "watermark", "SIMULATED"));
     this.grid = createGrid(this.body, gridOptions(head));
     this.grid.setGridAriaProperty("label", head.title);
+  }
+
+  /** The name under which the gateway sends it. */
+  get feed() {
+    const { name, class: own } = this.head;
+    return this.issueClass && this.issueClass !== own ? `${name}~${this.issueClass}` : name;
+  }
+
+  /** Show the list of another class; what was shown is of the old one. @param {string} issueClass */
+  turn(issueClass) {
+    this.issueClass = issueClass;
+    this.resyncing = false;
+    this.clear();
   }
 
   close() {
@@ -89,7 +105,7 @@ export class ListPanel {
     if (next) this.follow(next.state, next.changes);
     else if (!this.resyncing) {
       this.resyncing = true; // until the snapshot comes; further deltas cannot follow either
-      this.resync(this.head.name);
+      this.resync(this.feed);
     }
   }
 
@@ -114,7 +130,7 @@ export class ListPanel {
     const size = this.state?.rows.size;
     this.count.textContent = size === undefined ? "" : size === 1 ? "1 row" : `${size} rows`;
     this.note.hidden = Boolean(size);
-    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ticker fulfils ${this.where} now.`;
+    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ${ISSUES[this.issueClass]} fulfils ${this.where} now.`;
   }
 }
 

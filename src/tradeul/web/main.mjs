@@ -26,6 +26,9 @@ class Page {
       onConfig: ({ mode }) => this.status.mode(mode),
       onMessage: (message) => this.hear(message),
     });
+    /** Which issues the lists show; "": each list's own. */
+    this.issueClass = "";
+    document.getElementById("class")?.addEventListener("change", ({ target }) => this.turn(/** @type {HTMLInputElement} */ (target).value));
     WIDE.addEventListener("change", () => this.arrange());
   }
 
@@ -38,7 +41,9 @@ class Page {
     } else if (message.type === "new_day") this.enter(message.session);
     else if (message.type === "snapshot" || message.type === "delta") {
       // Yesterday never leaks into today; an ISO date orders as text.
-      if (this.session !== undefined && message.session >= this.session) this.panels.get(message.list)?.hear(message);
+      if (this.session === undefined || message.session < this.session) return;
+      const panel = this.panels.get(message.list.split("~")[0]);
+      if (panel?.feed === message.list) panel?.hear(message); // else of a class that was left
     }
   }
 
@@ -53,6 +58,20 @@ class Page {
     if (JSON.stringify(heads) === JSON.stringify(this.heads)) return;
     this.heads = heads;
     this.arrange();
+  }
+
+  /** @param {string} issueClass */
+  turn(issueClass) {
+    this.issueClass = issueClass;
+    for (const panel of this.panels.values()) {
+      const before = panel.feed;
+      panel.turn(issueClass);
+      if (panel.feed === before) this.connection.resync(before); // its own class: the same rows again
+      else {
+        this.connection.unwatch(before);
+        this.connection.watch(panel.feed);
+      }
+    }
   }
 
   arrange() {
@@ -116,16 +135,18 @@ class Page {
 
   /** @param {string} name */
   panel(name) {
-    const panel = new ListPanel(this.head(name), (list) => this.connection.resync(list));
+    const panel = new ListPanel(this.head(name), this.issueClass, (list) => this.connection.resync(list));
     this.panels.set(name, panel);
-    this.connection.watch(name);
+    this.connection.watch(panel.feed);
     return panel;
   }
 
   /** @param {string} name */
   drop(name) {
-    this.connection.unwatch(name);
-    this.panels.get(name)?.close();
+    const panel = this.panels.get(name);
+    if (!panel) return;
+    this.connection.unwatch(panel.feed);
+    panel.close();
     this.panels.delete(name);
   }
 
