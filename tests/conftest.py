@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline is a timing assertion: on a busy machine it fails what is right.
+settings.register_profile("tradeul", deadline=None)
+settings.load_profile("tradeul")
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
