@@ -29,13 +29,13 @@ def snapshot(rows, **changes):
 
 
 @settings(deadline=None)
-@given(st.lists(rows_of(), min_size=2, max_size=5))
-def test_applying_every_delta_gives_the_rows_exactly(states):
-    sent = held = snapshot(states[0])
-    for rows in states[1:]:
-        delta = follow(sent, rows, timestamp=2)
+@given(st.lists(st.tuples(rows_of(), st.sampled_from([(), ("chg_5m",)])), min_size=2, max_size=5))
+def test_applying_every_delta_gives_the_rows_exactly_and_what_is_not_known(states):
+    sent = held = snapshot(states[0][0], lacking=states[0][1])
+    for rows, lacking in states[1:]:
+        delta = follow(sent, rows, 2, lacking)
         if delta is None:
-            assert rows == sent.rows
+            assert (rows, lacking) == (sent.rows, sent.lacking)
             continue
         held = apply(held, delta)
         sent = after(sent, delta, rows)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tradeul.market_calendar import Phase
 from tradeul.records.frame import MarketFrame
 from tradeul.scanner.definitions import built_in_lists, parse
-from tradeul.scanner.scan import scan, scan_rows
+from tradeul.scanner.scan import lacking, scan, scan_rows
 
 LISTS = built_in_lists()
 # Passes every common condition at any time of the session; the usual slot trades 1,000 shares, so E(10:00) = 72,000.
@@ -353,3 +353,13 @@ def test_nan_and_infinity_never_reach_a_row(make, data):
     assert len(found["mine"]) == 3
     for rows in found.values():
         assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+
+
+def test_a_list_says_which_inputs_nobody_delivers(make):
+    made = make.frame("10:00", A=LIVE | {"chg_5m": 1.0}, Z=LIVE)
+    market = make.market(made, make.baselines(A=USUAL, Z={}))
+    of = {found.name: lacking(market, found) for found in LISTS}
+    assert of["winners"] == ()
+    assert "chg_5m" not in of["momentum_up"] and {"rvol_5m", "vwap"} <= set(of["momentum_up"])
+    before = make.market(make.frame("08:00", A=LIVE), make.baselines(A=USUAL))
+    assert "since_open_s" in {found.name: lacking(before, found) for found in LISTS}["reversals"]

@@ -21,12 +21,15 @@ class ListCopy:
         self.epoch = epoch
         self.sequence = sequence
         self.timestamp = timestamp
+        self.lacking: tuple[str, ...] = ()
         self._rows = {row["symbol"]: row for row in rows}
 
     @classmethod
     def of(cls, name: str, source: ListFrame | Snapshot) -> "ListCopy":
         rows = [dict(row) for row in source.rows]
-        return cls(name, source.session, source.mode, source.epoch, source.sequence, rows, source.timestamp)
+        copy = cls(name, source.session, source.mode, source.epoch, source.sequence, rows, source.timestamp)
+        copy.lacking = source.lacking
+        return copy
 
     @property
     def place(self) -> tuple[int, int]:
@@ -52,7 +55,7 @@ class ListCopy:
         self._rows = dict(sorted(self._rows.items(), key=lambda item: int(item[1]["rank"])))
         if [row["rank"] for row in self._rows.values()] != list(range(len(self._rows))):
             raise SequenceGap(f"{self.name}: after sequence {delta.sequence} the ranks are not 0 to {len(self._rows) - 1}.")
-        self.sequence, self.mode, self.timestamp = delta.sequence, delta.mode, delta.timestamp
+        self.sequence, self.mode, self.timestamp, self.lacking = delta.sequence, delta.mode, delta.timestamp, delta.lacking
 
     def _take(self, step: Remove | Add | Rerank | Update) -> None:
         match step:
@@ -67,4 +70,4 @@ class ListCopy:
 
     def snapshot(self) -> Snapshot:
         rows = list(self._rows.values())
-        return Snapshot(self.name, self.session, self.mode, self.epoch, self.sequence, len(rows), rows, self.timestamp)
+        return Snapshot(self.name, self.session, self.mode, self.epoch, self.sequence, len(rows), rows, self.timestamp, self.lacking)

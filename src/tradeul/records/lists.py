@@ -63,3 +63,4 @@ class ListFrame(msgspec.Struct, frozen=True):
     rows: list[dict[str, Any]]  # each: symbol, rank, and the list's columns
     mode: str
     timestamp: int  # epoch milliseconds of market time
+    lacking: tuple[str, ...] = ()  # inputs of its question that nobody delivers now

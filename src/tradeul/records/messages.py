@@ -71,7 +71,9 @@ class Connected(msgspec.Struct, frozen=True, tag_field="type", tag="connected"):
     lists: list[ListHead]
 
 
-class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
+class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot", omit_defaults=True):
+    """``lacking``: inputs of the list's question that nobody delivers now, so that it may be empty for want of data."""
+
     list: str
     session: date
     mode: str
@@ -80,9 +82,10 @@ class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
     count: int
     rows: Rows
     timestamp: int
+    lacking: tuple[str, ...] = ()
 
 
-class Delta(msgspec.Struct, frozen=True, tag_field="type", tag="delta"):
+class Delta(msgspec.Struct, frozen=True, tag_field="type", tag="delta", omit_defaults=True):
     """From sequence ``base`` to ``sequence`` of the same epoch; a client that holds another one asks for `resync`."""
 
     list: str
@@ -93,6 +96,7 @@ class Delta(msgspec.Struct, frozen=True, tag_field="type", tag="delta"):
     base: int
     deltas: Steps
     timestamp: int
+    lacking: tuple[str, ...] = ()  # as it is now, not what changed of it
 
 
 class NewDay(msgspec.Struct, frozen=True, tag_field="type", tag="new_day"):

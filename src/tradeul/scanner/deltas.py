@@ -34,22 +34,22 @@ def steps_between(old: Rows, new: Rows) -> Steps:
     return [*removes, *adds, *reranks, *updates]
 
 
-def follow(sent: Snapshot, rows: Rows, timestamp: int) -> Delta | None:
+def follow(sent: Snapshot, rows: Rows, timestamp: int, lacking: tuple[str, ...] = ()) -> Delta | None:
     """The message that brings whoever holds ``sent`` to ``rows``."""
     steps = steps_between(sent.rows, rows)
-    if not steps:
+    if not steps and lacking == sent.lacking:
         return None
-    return Delta(sent.list, sent.session, sent.mode, sent.epoch, sent.sequence + 1, sent.sequence, steps, timestamp)
+    return Delta(sent.list, sent.session, sent.mode, sent.epoch, sent.sequence + 1, sent.sequence, steps, timestamp, lacking)
 
 
 def after(sent: Snapshot, delta: Delta, rows: Rows) -> Snapshot:
     """What every viewer holds once ``delta``, which `follow` made of ``rows``, has arrived."""
-    return Snapshot(sent.list, sent.session, sent.mode, sent.epoch, delta.sequence, len(rows), rows, delta.timestamp)
+    return Snapshot(sent.list, sent.session, sent.mode, sent.epoch, delta.sequence, len(rows), rows, delta.timestamp, delta.lacking)
 
 
 def frame_of(state: Snapshot) -> ListFrame:
     """The list's one published form."""
-    return ListFrame(state.session, state.epoch, state.sequence, state.rows, state.mode, state.timestamp)
+    return ListFrame(state.session, state.epoch, state.sequence, state.rows, state.mode, state.timestamp, state.lacking)
 
 
 def apply(snapshot: Snapshot, delta: Delta) -> Snapshot:

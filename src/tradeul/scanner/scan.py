@@ -18,7 +18,7 @@ from tradeul.analytics.baselines import Baselines
 from tradeul.market_calendar import Phase, SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.records.messages import Rows
-from tradeul.scanner.columns import Join, Market
+from tradeul.scanner.columns import KINDS, Join, Market
 from tradeul.scanner.definitions import Question, ScanList
 from tradeul.scanner.floors import Mask, class_mask, floor_mask
 from tradeul.scanner.ranking import Places, ranked, wire_rows
@@ -36,6 +36,12 @@ def scan(frame: MarketFrame, baselines: Baselines | None, lists: Sequence[ScanLi
 def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Rows]:
     places = scan_places(market, lists, last)
     return {found.name: wire_rows(market, places[found.name], found.cells) for found in lists}
+
+
+def lacking(market: Market, found: ScanList) -> tuple[str, ...]:
+    """The numbers that the list's question names and that nobody delivers now: of a past close, before the open, just after a start."""
+    inputs = found.questions[market.phase].where.inputs
+    return tuple(name for name in sorted(inputs) if KINDS[name] is Kind.NUMBER and not market.is_delivered(name))
 
 
 def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:

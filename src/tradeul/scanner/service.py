@@ -31,7 +31,7 @@ from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
 from tradeul.scanner.deltas import after, follow, frame_of
 from tradeul.scanner.explain import answer
 from tradeul.scanner.membership import Membership
-from tradeul.scanner.scan import scan_rows
+from tradeul.scanner.scan import lacking, scan_rows
 from tradeul.scanner.session_baselines import SessionBaselines
 from tradeul.scanner.variants import Watched
 
@@ -266,7 +266,7 @@ class ScannerService:
         sent: dict[str, Snapshot] = {}
         outgoing: list[Outgoing] = []
         for found in self._lists:
-            delta = follow(self._sent[found.name], found_rows[found.name], timestamp)
+            delta = follow(self._sent[found.name], found_rows[found.name], timestamp, lacking(market, found))
             if delta is not None:
                 state = sent[found.name] = after(self._sent[found.name], delta, found_rows[found.name])
                 outgoing.append((found.name, frame_of(state), encode(delta), found.definition.built_in))

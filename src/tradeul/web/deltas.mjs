@@ -2,13 +2,13 @@
 
 /**
  * @typedef {{symbol: string, rank: number, [column: string]: unknown}} Row
- * @typedef {{session: string, epoch: number, sequence: number, rows: ReadonlyMap<string, Row>}} ListState
+ * @typedef {{session: string, epoch: number, sequence: number, rows: ReadonlyMap<string, Row>, lacking: string[]}} ListState
  * @typedef {{add: Row[], update: Row[], remove: Row[]}} Changes  what a table must do to follow
  */
 
 /** @param {any} snapshot @returns {ListState} */
-export function fromSnapshot({ session, epoch, sequence, rows }) {
-  return { session, epoch, sequence, rows: new Map(rows.map((/** @type {Row} */ row) => [row.symbol, row])) };
+export function fromSnapshot({ session, epoch, sequence, rows, lacking = [] }) {
+  return { session, epoch, sequence, lacking, rows: new Map(rows.map((/** @type {Row} */ row) => [row.symbol, row])) };
 }
 
 /**
@@ -33,7 +33,7 @@ export function applyDelta(state, delta) {
     else return null;
     touched.add(symbol);
   }
-  return { state: { ...state, sequence: delta.sequence, rows }, changes: changesOf(state.rows, rows, touched) };
+  return { state: { ...state, sequence: delta.sequence, rows, lacking: delta.lacking ?? [] }, changes: changesOf(state.rows, rows, touched) };
 }
 
 /**

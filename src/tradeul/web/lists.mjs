@@ -126,11 +126,20 @@ export class ListPanel {
     this.describe();
   }
 
+  /** Why there is no row. */
+  emptiness() {
+    if (!this.state) return "Waiting for the first rows…";
+    const { lacking } = this.state;
+    if (!lacking.length) return `No ${ISSUES[this.issueClass]} fulfils ${this.where} now.`;
+    if (document.body.dataset.mode === "END_OF_DAY") return "Needs intraday data: a past close does not tell.";
+    return `Not known of any ticker now: ${lacking.map((name) => columnOf(name).label).join(", ")}.`;
+  }
+
   describe() {
     const size = this.state?.rows.size;
     this.count.textContent = size === undefined ? "" : size === 1 ? "1 row" : `${size} rows`;
     this.note.hidden = Boolean(size);
-    this.note.textContent = size === undefined ? "Waiting for the first rows…" : `No ${ISSUES[this.issueClass]} fulfils ${this.where} now.`;
+    this.note.textContent = this.emptiness();
   }
 }
 
