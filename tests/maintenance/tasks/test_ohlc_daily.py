@@ -4,10 +4,13 @@ from datetime import date
 import msgspec
 import pytest
 
+from tests.maintenance.conftest import CALENDAR
+from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.tasks.ohlc_daily import expectation, sift
-from tradeul.market_calendar import nyse
 from tradeul.records.bars import DailyBar
 from tradeul.records.partitions import LedgerRow, State
+from tradeul.records.runs import RunOptions
+from tradeul.store.lake import canonical_checksum
 
 SESSION = date(2026, 3, 9)
 YESTERDAY = date(2026, 3, 6)
@@ -42,7 +45,7 @@ def test_the_same_row_twice_is_one_and_a_different_one_is_a_fault():
 
 
 def rows(counts):
-    days = nyse().before(YESTERDAY, len(counts))
+    days = CALENDAR.before(YESTERDAY, len(counts))
     made = [LedgerRow(dataset="ohlc_daily", session=day, state=State.COMPLETED, got=got) for day, got in zip(days, counts, strict=True)]
     return {(row.dataset, row.session): row for row in made}
 
@@ -57,13 +60,13 @@ def test_before_there_is_a_median_three_quarters_of_what_is_listed_is_the_least(
 
 
 async def test_a_thin_session_fails_and_names_the_missing_by_dollar_volume(house):
-    thin = nyse().before(SESSION, 5)[0]
+    thin = CALENDAR.before(SESSION, 5)[0]
     house.market.silent[thin] = {"T007", *(f"T{number:03d}" for number in range(20, 40))}
     result = await house.service.reconcile()
     assert not result.success
     row = house.row("ohlc_daily", thin)
     assert (row.state, row.expected, row.got) == (State.FAILED, 40, 19)
-    day = house.lake.read("ohlc_daily", nyse().next(thin))  # the nearest that stands
+    day = house.lake.read("ohlc_daily", CALENDAR.next(thin))  # the nearest that stands
     dollars = {symbol: close * volume for symbol, close, volume in day.select("symbol", "close", "volume").iter_rows()}
     assert list(row.missing) == sorted(row.missing, key=lambda symbol: -dollars[symbol])
     assert set(row.missing) == house.market.silent[thin]
@@ -90,3 +93,21 @@ async def test_one_bad_row_is_reported_and_the_others_land(house):
     assert row.state is State.COMPLETED
     assert "1 rows set aside: BAD (open 10.0 or close 10.5 outside 99.0-11.0)" in row.error
     assert "BAD" not in house.lake.read("ohlc_daily", YESTERDAY)["symbol"]
+
+
+@pytest.mark.long
+async def test_a_years_sessions_loaded_twice_are_the_same_and_none_is_asked_for_twice(make_house):
+    house = await make_house(windows=Windows(260, 0, 20), tickers=12)
+    sessions = CALENDAR.before(SESSION, 260)
+    once = {("grouped_daily", session): 1 for session in sessions}
+    assert (await house.service.reconcile()).success
+    assert once.items() <= house.market.calls.items() and set(house.market.calls.values()) == {1}
+    stood = {session: house.row("ohlc_daily", session).checksum for session in sessions}
+    assert None not in stood.values()
+    house.restart()
+    assert (await house.service.reconcile()).completed == 0
+    assert not house.market.calls
+    assert (await house.service.reconcile(RunOptions(only="ohlc_daily", force=True))).success
+    assert house.market.calls == once
+    assert {session: house.row("ohlc_daily", session).checksum for session in sessions} == stood
+    assert {canonical_checksum(house.lake.read("ohlc_daily", session)) for session in sessions} == set(stood.values())
