@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from tests.maintenance.conftest import WINDOWS
+from tests.maintenance.conftest import CALENDAR, WINDOWS
+from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.tasks.ohlc_daily import LISTED_BEFORE, expectation, reference_of, sift
 from tradeul.market_calendar import nyse
 from tradeul.providers.polygon.wire import decode_grouped_daily
@@ -14,6 +15,7 @@ from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import RunOptions
 from tradeul.records.tickers import Ticker
 from tradeul.settings import Settings
+from tradeul.store.lake import canonical_checksum
 
 SESSION = date(2026, 3, 9)
 YESTERDAY = date(2026, 3, 6)
@@ -48,7 +50,7 @@ def test_the_same_row_twice_is_one_and_a_different_one_is_a_fault():
 
 
 def rows(counts):
-    days = nyse().before(YESTERDAY, len(counts))
+    days = CALENDAR.before(YESTERDAY, len(counts))
     made = [LedgerRow(dataset="ohlc_daily", session=day, state=State.COMPLETED, got=got) for day, got in zip(days, counts, strict=True)]
     return {(row.dataset, row.session): row for row in made}
 
@@ -140,13 +142,13 @@ async def test_bars_of_another_session_are_none_of_this_one(house):
 
 
 async def test_a_thin_session_fails_and_names_the_missing_by_dollar_volume(house):
-    thin = nyse().before(SESSION, 5)[0]
+    thin = CALENDAR.before(SESSION, 5)[0]
     house.market.silent[thin] = {"T007", *(f"T{number:03d}" for number in range(20, 40))}
     result = await house.service.reconcile()
     assert not result.success
     row = house.row("ohlc_daily", thin)
     assert (row.state, row.expected, row.got) == (State.FAILED, 40, 19)
-    day = house.lake.read("ohlc_daily", nyse().next(thin))  # the nearest that stands
+    day = house.lake.read("ohlc_daily", CALENDAR.next(thin))  # the nearest that stands
     dollars = {symbol: close * volume for symbol, close, volume in day.select("symbol", "close", "volume").iter_rows()}
     assert list(row.missing) == sorted(row.missing, key=lambda symbol: -dollars[symbol])
     assert set(row.missing) == house.market.silent[thin]
@@ -173,3 +175,21 @@ async def test_one_bad_row_is_reported_and_the_others_land(house):
     assert row.state is State.COMPLETED
     assert "1 rows set aside: BAD (open 10.0 or close 10.5 outside 99.0-11.0)" in row.error
     assert "BAD" not in house.lake.read("ohlc_daily", YESTERDAY)["symbol"]
+
+
+@pytest.mark.long
+async def test_a_years_sessions_loaded_twice_are_the_same_and_none_is_asked_for_twice(make_house):
+    house = await make_house(windows=Windows(260, 0, 20), tickers=12)
+    sessions = CALENDAR.before(SESSION, 260)
+    once = {("grouped_daily", session): 1 for session in sessions}
+    assert (await house.service.reconcile()).success
+    assert once.items() <= house.market.calls.items() and set(house.market.calls.values()) == {1}
+    stood = {session: house.row("ohlc_daily", session).checksum for session in sessions}
+    assert None not in stood.values()
+    house.restart()
+    assert (await house.service.reconcile()).completed == 0
+    assert not house.market.calls
+    assert (await house.service.reconcile(RunOptions(only="ohlc_daily", force=True))).success
+    assert house.market.calls == once
+    assert {session: house.row("ohlc_daily", session).checksum for session in sessions} == stood
+    assert {canonical_checksum(house.lake.read("ohlc_daily", session)) for session in sessions} == set(stood.values())
