@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_one_sentence(loaded, arguments, sentence):
 def test_a_malformed_date_is_named_and_nothing_starts(tmp_path):
     said = tradeul(tmp_path / "state", "maintain", "--session", "2026-3-7")
     assert said.code != 0
-    assert "2026-3-7" in said.out + said.err
+    assert "'2026-3-7' is no date; one is written as" in said.out + said.err
     assert not (tmp_path / "state").exists()
 
 

@@ -64,6 +64,11 @@ def test_a_dry_run_names_ranges_by_their_ends(capsys):
     ]
 
 
+def test_a_dry_run_with_nothing_to_do_says_so_to_a_program_too(capsys):
+    JsonLines().steps([])
+    assert json.loads(capsys.readouterr().out) == {"event": "nothing_due"}
+
+
 @pytest.fixture
 def status():
     counts = {"ohlc_daily": {State.COMPLETED: 235, State.FAILED: 25}}

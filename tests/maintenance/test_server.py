@@ -170,6 +170,11 @@ async def test_bad_input_is_a_sentence_that_says_what_to_do(stand, body, status,
     assert len(await stand.ask("/runs")) == 1
 
 
+async def test_what_is_no_call_is_told_where_the_calls_stand(stand):
+    assert (await stand.ask("/nothing", 404))["detail"] == "GET /nothing is no call of this service: see /docs."
+    assert (await stand.ask("/trigger", 405))["detail"] == "GET /trigger is no call of this service: see /docs."
+
+
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}])
 async def test_a_foreign_page_and_a_foreign_name_are_refused(stand, headers):
     for path in ("/status", "/health", "/metrics", "/docs"):

@@ -4,9 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import date
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn, TypeAlias
 
 import cyclopts
 
@@ -18,6 +18,16 @@ from tradeul.records.runs import RunOptions
 from tradeul.settings import Settings, load_settings
 
 INTERRUPTED = 130
+
+
+def _day(_: object, tokens: Sequence[cyclopts.Token]) -> date:
+    try:
+        return date.fromisoformat(tokens[0].value)
+    except ValueError as error:
+        raise ValueError(f"{tokens[0].value!r} is no date; one is written as 2026-03-06.") from error
+
+
+Day: TypeAlias = Annotated[date, cyclopts.Parameter(converter=_day)]
 
 app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 
@@ -45,7 +55,7 @@ def simulate() -> None:
 
 @app.command
 def maintain(
-    *, session: date | None = None, only: str | None = None, from_task: str | None = None, force: bool = False, dry_run: bool = False
+    *, session: Day | None = None, only: str | None = None, from_task: str | None = None, force: bool = False, dry_run: bool = False
 ) -> None:
     """Bring the data up to date, once; exit code 0 when it is.
 
@@ -66,7 +76,7 @@ def maintain(
 
 
 @app.command
-def backfill(first: date, last: date, /, *, reprocess: Literal["missing", "failed", "all"] = "missing", dry_run: bool = False) -> None:
+def backfill(first: Day, last: Day, /, *, reprocess: Literal["missing", "failed", "all"] = "missing", dry_run: bool = False) -> None:
     """Load a range of sessions, before the windows too.
 
     Parameters

@@ -25,12 +25,14 @@ MARKS = {State.COMPLETED: "green", State.PROVISIONAL: "cyan", State.IN_PROGRESS:
 
 
 class JsonLines:
-    """One JSON object a line: started, step, progress, finished."""
+    """One JSON object a line: started, step, nothing_due, progress, finished."""
 
     def __init__(self) -> None:
         self._last: events.Progress | None = None
 
     def steps(self, steps: Sequence[Foreseen]) -> None:
+        if not steps:
+            self._say("nothing_due", {})
         for step in steps:
             self._say("step", step)
 

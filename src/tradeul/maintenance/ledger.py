@@ -56,11 +56,17 @@ def inputs_of(ledger: Ledger, schedule: Schedule, dataset: str, session: date) -
         return _hash([row_of(ledger, BASELINES, session)])
     if dataset != BASELINES:
         return None
-    rows = [row_of(ledger, name, session) for name in (TICKERS, SPLITS)]
     metadata = metadata_session(ledger, session)
-    rows += [] if metadata is None else [row_of(ledger, METADATA_ENRICH, metadata)]
+    rows = [] if metadata is None else [row_of(ledger, METADATA_ENRICH, metadata)]
+    return _hash(rows, form=numbers_of(ledger, schedule, session))
+
+
+def numbers_of(ledger: Ledger, schedule: Schedule, session: date) -> str:
+    """One hash of what the baselines' numbers would be made from now: all but the metadata beside them."""
+    rows = [row_of(ledger, name, session) for name in (TICKERS, SPLITS)]
     rows += [row_of(ledger, name, past) for name in (OHLC_DAILY, VOLUME_SLOTS) for past in schedule.before(name, session)]
-    return _hash((row for row in rows if row.checksum is not None), form=" ".join(COLUMNS))
+    form = f"{' '.join(COLUMNS)} {schedule.windows.rvol_sessions}"
+    return _hash((row for row in rows if row.checksum is not None), form=form)
 
 
 def metadata_session(ledger: Ledger, served: date) -> date | None:

@@ -198,8 +198,11 @@ async def _refuse_foreign(request: Request, call_next: Callable[[Request], Await
     return await call_next(request) if reason is None else _problem(HTTPStatus.FORBIDDEN, reason)
 
 
-async def _on_http_error(_: Request, error: Any) -> Response:
-    return _problem(HTTPStatus(error.status_code), str(error.detail), error.headers)
+async def _on_http_error(request: Request, error: Any) -> Response:
+    status, detail = HTTPStatus(error.status_code), str(error.detail)
+    if detail == status.phrase:  # no route of ours said it
+        detail = f"{request.method} {request.url.path[:100]} is no call of this service: see /docs."
+    return _problem(status, detail, error.headers)
 
 
 async def _on_bad_request(_: Request, error: Any) -> Response:

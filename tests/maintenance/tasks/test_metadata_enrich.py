@@ -8,9 +8,10 @@ import pytest
 from tests.maintenance.conftest import SESSION
 from tradeul.analytics.baselines import Baselines
 from tradeul.errors import NotEntitled, ProviderError, VendorUnavailable
-from tradeul.maintenance.tasks import metadata_enrich
+from tradeul.maintenance.tasks import baselines, metadata_enrich
 from tradeul.market_calendar import at
 from tradeul.records.partitions import State
+from tradeul.records.runs import RunOptions
 from tradeul.records.tickers import Split
 
 NEXT = date(2026, 3, 10)
@@ -78,6 +79,44 @@ async def test_what_the_plan_lacks_is_said_and_the_rest_is_taken(house):
     found = await table(house)
     assert found["free_float"].null_count() == 40
     assert found["shares"].null_count() == 1  # nothing is told of it, and it is not asked for all day
+
+
+async def test_only_metadata_is_new_and_the_numbers_are_those_that_stood(make_house, monkeypatch):
+    twin = await make_house()
+    assert (await twin.service.reconcile()).success
+    house = await make_house()
+    house.market.faults["ticker_details"] = VendorUnavailable("503")
+    assert not (await house.service.reconcile()).success
+    house.market.faults.clear()
+
+    def never(*_):
+        raise AssertionError("made again from bars")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(baselines, "profile", never)
+        assert (await house.service.reconcile()).success
+        assert house.row("baselines", SESSION).checksum == twin.row("baselines", SESSION).checksum
+        with pytest.raises(AssertionError, match="made again"):  # a person asked for it
+            await house.service.reconcile(RunOptions(only="baselines", force=True))
+
+
+@pytest.mark.parametrize("damage", ["unreadable", "gone", "another version's"])
+async def test_numbers_that_do_not_stand_are_made_anew(house, damage):
+    house.market.faults["free_floats"] = VendorUnavailable("503")
+    assert not (await house.service.reconcile()).success
+    house.market.faults.clear()
+    path = house.lake.path("baselines", SESSION)
+    if damage == "unreadable":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif damage == "gone":
+        path.unlink()
+    else:
+        frame = house.lake.read("baselines", SESSION).with_columns(atr=pl.lit(-1.0))
+        source = house.lake.footer("baselines", SESSION)["source"]
+        house.lake.write("baselines", SESSION, frame, source.replace("version ", "version 0."))
+    assert (await house.service.reconcile()).success
+    found = await table(house)
+    assert (found["atr"] > 0).all() and found["free_float"].null_count() == 0
 
 
 async def test_shares_from_before_a_split_are_those_after_it(house):

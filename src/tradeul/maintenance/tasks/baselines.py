@@ -2,25 +2,27 @@
 
 It takes what is complete when its turn comes. Until every session of the
 windows is, the result says so (``complete`` is False, the partition
-`provisional`) and is made again when more has landed.
+`provisional`) and is made again when more has landed. Where only metadata is
+new, the numbers of the partition that stands are taken.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from functools import partial
 
+import msgspec
 import numpy as np
 import polars as pl
 
+from tradeul import __version__
 from tradeul.analytics.atr import PERIOD, average_true_range, last_available
 from tradeul.analytics.baselines import COLUMNS, Baselines
 from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.analytics.sectors import sector_of
 from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
-from tradeul.errors import IncompleteData
+from tradeul.errors import IncompleteData, StoreError
 from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
-from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of, metadata_session
+from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of, metadata_session, numbers_of
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
 from tradeul.maintenance.tasks.splits import splits_of
@@ -47,13 +49,34 @@ class BaselinesTask:
         inputs = inputs_of(ledger, self._schedule, BASELINES, served)
         whole = all(there[name] == wanted[name] for name in wanted)
         metadata = metadata_session(ledger, served)
-        return partial(self._land, served, there[OHLC_DAILY], there[VOLUME_SLOTS], whole, metadata, inputs)
+        source = f"numbers {numbers_of(ledger, self._schedule, served)}, version {__version__}"
 
-    def _land(
-        self, served: date, daily: list[date], slots: list[date], whole: bool, metadata: date | None, inputs: str | None
-    ) -> list[Landed]:
-        splits = splits_of(self._lake.read(SPLITS, served))
-        listed = self._universe(served, daily).join(self._metadata(metadata, splits, served), on="symbol", how="left").sort("symbol")
+        def land() -> list[Landed]:
+            splits = splits_of(self._lake.read(SPLITS, served))
+            numbers = None if step.afresh else self._standing(served, source)
+            if numbers is None:
+                numbers = self._numbers(served, there, splits, whole=whole)
+            known = self._metadata(metadata, splits, served)
+            table = numbers.table.drop(known.columns[1:]).join(known, on="symbol", how="left", maintain_order="left").select(*COLUMNS)
+            made = msgspec.structs.replace(numbers, complete=whole, table=table)
+            checksum = self._lake.write(BASELINES, served, made.to_frame(), source)
+            return [Landed(session=served, expected=len(table), got=len(table), checksum=checksum, final=whole, inputs=inputs)]
+
+        return land
+
+    def _standing(self, served: date, source: str) -> Baselines | None:
+        """What stands in the lake, if it has these numbers."""
+        try:
+            if self._lake.has(BASELINES, served) and self._lake.footer(BASELINES, served)["source"] == source:
+                return Baselines.from_frame(self._lake.read(BASELINES, served))
+        except StoreError:  # it cannot be read: it is made anew
+            pass
+        return None
+
+    def _numbers(self, served: date, there: dict[str, list[date]], splits: Sequence[Split], *, whole: bool) -> Baselines:
+        """All that comes from bars and splits; of metadata nothing."""
+        daily, slots = there[OHLC_DAILY], there[VOLUME_SLOTS]
+        listed = self._universe(served, daily)
         symbols = listed["symbol"].to_list()
         index = pl.DataFrame({"symbol": symbols, "row": np.arange(len(symbols))}, schema_overrides={"symbol": pl.String})
         calendar, windows = self._schedule.calendar, self._schedule.windows
@@ -66,15 +89,7 @@ class BaselinesTask:
             pl.Series("sessions", found.sessions),
             **{name: pl.Series(values, nan_to_null=True) for name, values in columns.items()},
         )
-        made = Baselines(
-            served,
-            whole,
-            len(full_length),
-            table.select(*COLUMNS).cast(COLUMNS),  # type: ignore[arg-type]
-            found.cumulative,
-            found.log_mean,
-            found.log_sd,
-        )
+        table = table.with_columns(pl.lit(None).alias(name) for name in COLUMNS if name not in table.columns)
         missing = without_numbers(symbols, found, bars, columns["atr"])
         if missing:
             raise IncompleteData(
@@ -83,9 +98,8 @@ class BaselinesTask:
                 got=len(symbols) - len(missing),
                 missing=missing,
             )
-        checksum = self._lake.write(BASELINES, served, made.to_frame(), f"{len(daily)} daily, {len(full_length)} slot sessions")
-        got = len(symbols)
-        return [Landed(session=served, expected=got, got=got, checksum=checksum, final=whole, inputs=inputs)]
+        table = table.select(*COLUMNS).cast(COLUMNS)  # type: ignore[arg-type]
+        return Baselines(served, whole, len(full_length), table, found.cumulative, found.log_mean, found.log_sd)
 
     def _universe(self, served: date, daily: Sequence[date]) -> pl.DataFrame:
         """What is listed, and what traded in the last session though the vendor's list lacks it."""
