@@ -1,6 +1,6 @@
 """The scan cycle: all lists over the whole market, deltas and encoding, as the scanner's thread does it.
 
-    python benchmarks/scan.py [tickers] [cycles]
+    python benchmarks/scan.py [tickers] [cycles] [scans]      (12400 50 11; scans beyond the eleven: theirs, each with a price of its own)
 
 The market is random but shaped like a real one (most tickers silent, a few
 runners), and a twentieth of it trades between two cycles. Beside it, in the
@@ -22,7 +22,7 @@ from tradeul.market_calendar import nyse
 from tradeul.records.frame import MarketFrame
 from tradeul.records.messages import Snapshot, encode
 from tradeul.scanner.columns import Join, Market
-from tradeul.scanner.definitions import built_in_lists
+from tradeul.scanner.definitions import ScanList, built_in_lists, parse
 from tradeul.scanner.deltas import after, follow
 from tradeul.scanner.ranking import wire_rows
 from tradeul.scanner.scan import scan_places
@@ -68,22 +68,20 @@ def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baseli
     shape = np.cumsum(draw.random(SLOTS))
     profile = adv[:, None] * shape / shape[-1]
     slots = np.diff(profile, axis=1, prepend=0)
-    table = pl.DataFrame(
-        {
-            "symbol": symbols,
-            "name": [f"{symbol} Holdings Inc." for symbol in symbols],
-            "kind": draw.choice(["CS", "ETF", "WARRANT", "ADRC"], tickers, p=[0.5, 0.35, 0.1, 0.05]).tolist(),
-            "exchange": ["XNAS"] * tickers,
-            "corp_action": [None] * tickers,
-            "prev_close": close,
-            "prev_close_raw": close,
-            "sessions": [20] * tickers,
-            "atr": spread,
-            "avg_volume_20d": adv,
-            "avg_dollar_volume_20d": adv * close,
-        },
-        schema=COLUMNS,
-    )
+    known = {
+        "symbol": symbols,
+        "name": [f"{symbol} Holdings Inc." for symbol in symbols],
+        "kind": draw.choice(["CS", "ETF", "WARRANT", "ADRC"], tickers, p=[0.5, 0.35, 0.1, 0.05]).tolist(),
+        "exchange": ["XNAS"] * tickers,
+        "corp_action": [None] * tickers,
+        "prev_close": close,
+        "prev_close_raw": close,
+        "sessions": [20] * tickers,
+        "atr": spread,
+        "avg_volume_20d": adv,
+        "avg_dollar_volume_20d": adv * close,
+    }
+    table = pl.DataFrame({name: known.get(name, [None] * tickers) for name in COLUMNS}, schema=COLUMNS)
     return (
         columns,
         Baselines(
@@ -151,6 +149,18 @@ def categorise(rows: list[dict[str, object]]) -> dict[str, list[dict[str, object
     return {name: sorted(found, key=lambda row: -(row[keys[name]] or 0))[:100] for name, found in lists.items()}
 
 
+def some_lists(scans: int) -> list[ScanList]:
+    """The eleven, and more that ask as much."""
+    built_in = list(built_in_lists())
+    text = ""
+    for number in range(scans - len(built_in)):
+        model = built_in[number % len(built_in)].definition
+        order, columns = [list(key) for key in model.order], list(model.columns)
+        text += f"[lists.more_{number}]\ntitle = 'More'\nwhere = \"({model.where}) AND price >= {1 + number / 10}\"\n"
+        text += f"order = {order}\ncolumns = {columns}\n"
+    return [*built_in, *(parse(text, source="more", floors=built_in[0].floors) if text else [])][:scans]
+
+
 def row_by_row(market: Market, turns: int) -> tuple[float, float]:
     """Median milliseconds: from columns to row objects, and from ready rows to lists."""
     table = market.table(ROW)
@@ -165,9 +175,9 @@ def row_by_row(market: Market, turns: int) -> tuple[float, float]:
     return statistics.median(building) * 1000, statistics.median(deciding) * 1000
 
 
-def main(tickers: int, cycles: int) -> None:
+def main(tickers: int, cycles: int, scans: int) -> None:
     columns, baselines, symbols = a_market(tickers)
-    lists, hours, draw = built_in_lists(), nyse().hours(SESSION), np.random.default_rng(2)
+    lists, hours, draw = some_lists(scans), nyse().hours(SESSION), np.random.default_rng(2)
     join = Join(symbols, baselines)
     sent = {found.name: Snapshot(found.name, SESSION, "SIMULATED", 1, 0, 0, [], 0) for found in lists}
     took: dict[str, list[float]] = {name: [] for name in ("columns and scans", "rows", "deltas and encoding", "cycle", "scans alone")}
@@ -199,9 +209,11 @@ def main(tickers: int, cycles: int) -> None:
         if turn >= 5:
             for name, seconds in zip(took, (scanned - began, rowed - scanned, ended - rowed, ended - began, alone), strict=True):
                 took[name].append(seconds * 1000)
-    print(f"{tickers} tickers, {len(lists)} lists, rows {[len(found) for found in rows.values()]}, {size / 1000:.0f} kB a cycle")
+    print(f"{tickers} tickers, {len(lists)} lists, {sum(map(len, rows.values()))} rows, {size / 1000:.0f} kB a cycle")
     for name, milliseconds in took.items():
         print(f"{name:>20}: median {statistics.median(milliseconds):6.2f} ms, worst {max(milliseconds):6.2f} ms")
+    if scans != len(built_in_lists()):
+        return
     building, deciding = row_by_row(market, 10)
     print(f"row by row in Python, simple forms: {deciding:.1f} ms on ready rows, {building:.1f} ms to build them")
     for name in ("scans alone", "columns and scans"):
@@ -210,4 +222,4 @@ def main(tickers: int, cycles: int) -> None:
 
 if __name__ == "__main__":
     arguments = [int(text) for text in sys.argv[1:]]
-    main(*arguments, *(12_400, 50)[len(arguments) :])
+    main(*arguments, *(12_400, 50, 11)[len(arguments) :])

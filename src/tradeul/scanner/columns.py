@@ -233,8 +233,13 @@ class Market:
         codes = self[name]
         return np.where((codes >= 0) & (codes < len(CODED[name])), codes, np.nan)
 
-    def table(self, names: Iterable[str]) -> pl.DataFrame:
-        return pl.DataFrame([self.series(name) for name in names])
+    def table(self, names: Iterable[str], places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.DataFrame:
+        """Some columns, of all rows or of those at ``places``."""
+        if places is None:
+            return pl.DataFrame([self.series(name) for name in names])
+        at = pl.Series(places)
+        numbers = {name: pl.Series(name, self[name][places], nan_to_null=True) for name in names if KINDS[name] is Kind.NUMBER}
+        return pl.DataFrame([numbers[name] if name in numbers else self.series(name).gather(at) for name in names])
 
     def is_unverified(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         mask = np.zeros(len(self), dtype=np.bool_)

@@ -141,7 +141,7 @@ def _conditions(market: Market, found: ScanList, question: Question, place: int,
     yield from _common(market, found, question, place)
     for text in and_parts(question.where.text):
         expression = compile_condition(text, KINDS, found.name)
-        holds = market.table(sorted(expression.inputs))[place].select(expression.expr).item()
+        holds = market.table(sorted(expression.inputs), np.array([place])).select(expression.expr).item()
         yield _condition(market, place, "where", text, holds, _named_in(text, expression.inputs))
 
 
@@ -249,5 +249,5 @@ def _lacking(market: Market, place: int) -> str:
 def _order(market: Market, found: ScanList, place: int) -> Iterator[OrderKey]:
     question = found.questions[market.phase]
     for expression, descending in question.order:
-        value = market.table(sorted(expression.inputs))[place].select(expression.expr).item()
+        value = market.table(sorted(expression.inputs), np.array([place])).select(expression.expr).item()
         yield OrderKey(expression.text, "desc" if descending else "asc", round(value, 6) if isinstance(value, float) else value)

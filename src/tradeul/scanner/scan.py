@@ -1,7 +1,7 @@
 """All lists over the whole market: who is a member, in which order.
 
-    Market -> the where and order of every list, one polars select -> masks and keys
-           -> common conditions (`floors.py`) -> `ranking.py`
+    Market -> common conditions (`floors.py`) -> candidates
+           -> the where and order of the lists that share them, one polars select -> `ranking.py`
 
 Three-valued: where a condition is null the ticker is no member. Nothing is
 cut before all tickers were asked. Pure: what was on a list in an earlier
@@ -45,24 +45,35 @@ def lacking(market: Market, found: ScanList) -> tuple[str, ...]:
 
 
 def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:
-    """Each list's rows of the market, in order, at most its limit."""
-    asked = [(found, found.questions[market.phase]) for found in lists]
-    # The variants of a list ask the same.
-    questions = list({id(question): question for _, question in asked}.values())
-    answers = dict(zip(map(id, questions), _evaluate(market, questions), strict=True))
+    """Each list's rows of the market, in order, at most its limit.
+
+    Lists with the same common conditions are asked together, and only the rows
+    that fulfil those: of a whole market a tenth.
+    """
     common = _Common(market)
-    places = {}
-    for found, question in asked:
-        mask, keys = answers[id(question)]
+    together: dict[object, tuple[Places, list[tuple[ScanList, Question]]]] = {}
+    for found in lists:
+        question = found.questions[market.phase]
         kept = kept_members(found, question, last)
-        if kept is None:
-            members = np.flatnonzero(mask & common.mask(found, question))
-        else:
-            # Exactly those who stood there, however little they trade now.
-            members = np.array(sorted(market.join.place_of[symbol] for symbol in kept if symbol in market.join.place_of), dtype=np.intp)
-        columns = [(key[members], descending) for key, (_, descending) in zip(keys, question.order, strict=True)]
-        places[found.name] = ranked(members, columns, market.join.symbol_rank, found.definition.limit)
-    return places
+        key = common.key(found, question) if kept is None else id(found)
+        if key not in together:
+            candidates = common.candidates(found, question) if kept is None else _places_of(market, kept)
+            together[key] = candidates, []
+        together[key][1].append((found, question))
+    places = {}
+    for candidates, asked in together.values():
+        answers = _evaluate(market, [question for _, question in asked], candidates)
+        for (found, question), (mask, keys) in zip(asked, answers, strict=True):
+            if kept_members(found, question, last) is not None:
+                mask = np.ones(len(candidates), dtype=np.bool_)  # exactly those who stood there, however little they trade now
+            columns = [(key[mask], descending) for key, (_, descending) in zip(keys, question.order, strict=True)]
+            places[found.name] = ranked(candidates[mask], columns, market.join.symbol_rank, found.definition.limit)
+    return {found.name: places[found.name] for found in lists}
+
+
+def _places_of(market: Market, symbols: Sequence[str]) -> Places:
+    there = market.join.place_of
+    return np.array(sorted(there[symbol] for symbol in symbols if symbol in there), dtype=np.intp)
 
 
 def kept_members(found: ScanList, question: Question, last: Members) -> Sequence[str] | None:
@@ -70,13 +81,11 @@ def kept_members(found: ScanList, question: Question, last: Members) -> Sequence
     return None if question.members_of_last is None else last.get(question.members_of_last, {}).get(found.name)
 
 
-def _evaluate(market: Market, questions: Sequence[Question]) -> list[tuple[Mask, list[FloatArray]]]:
-    """Condition and order keys of every question, in one polars select."""
+def _evaluate(market: Market, questions: Sequence[Question], places: Places) -> list[tuple[Mask, list[FloatArray]]]:
+    """Condition and order keys of every question at ``places``, in one polars select."""
     expressions = [expression for question in questions for expression in (question.where, *(key for key, _ in question.order))]
     inputs = sorted(set().union(*(expression.inputs for expression in expressions)))
-    if not expressions:
-        return []
-    table = market.table(inputs).select(_as_column(expression, str(place)) for place, expression in enumerate(expressions))
+    table = market.table(inputs, places).select(_as_column(expression, str(place)) for place, expression in enumerate(expressions))
     columns = iter(table.get_columns())
     answers = []
     for question in questions:
@@ -102,15 +111,20 @@ class _Common:
         self._floors: dict[object, Mask] = {}
         self._unverified = market.is_unverified()
 
-    def mask(self, found: ScanList, question: Question) -> Mask:
+    def key(self, found: ScanList, question: Question) -> object:
+        """Equal for lists whose `candidates` are the same."""
+        floors = (id(found.floors), asked_as_of(self._market, question)) if found.definition.floors else None
+        return found.definition.issue_class, floors
+
+    def candidates(self, found: ScanList, question: Question) -> Places:
         mask = class_mask(self._market, found.definition.issue_class) & ~self._unverified
-        if not found.definition.floors:
-            return mask
-        ended_at = asked_as_of(self._market, question)
-        key = (id(found.floors), ended_at)
-        if key not in self._floors:
-            self._floors[key] = floor_mask(self._market, found.floors, ended_at)
-        return mask & self._floors[key]
+        if found.definition.floors:
+            ended_at = asked_as_of(self._market, question)
+            key = (id(found.floors), ended_at)
+            if key not in self._floors:
+                self._floors[key] = floor_mask(self._market, found.floors, ended_at)
+            mask &= self._floors[key]
+        return np.flatnonzero(mask)
 
 
 def asked_as_of(market: Market, question: Question) -> datetime | None:
