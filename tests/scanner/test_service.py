@@ -346,3 +346,19 @@ async def test_cycles_come_once_a_second_of_the_clock(make, tmp_path):
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert stand.scanner.cycles == pytest.approx(21, abs=1)
+
+
+async def test_what_a_frame_counts_is_recorded_before_anybody_sees_it(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        seen = []
+
+        async def recorded():
+            await stand.heard()
+            seen.append(len(stand.messages))
+
+        stand.scanner = stand.scanner_of_epoch(1, recorded=recorded)
+        await stand.put_baselines()
+        await stand.cycle()
+        first = len(stand.messages)
+        sent = await stand.cycle(A={"price": 109})
+        assert sent and seen[-1] == first
