@@ -8,7 +8,6 @@ the same bars applied to a table without a tape.
 import argparse
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,13 +37,15 @@ def seconds(text: str) -> int:
 
 
 def record(folder: Path, tickers: int, until: int) -> dict[str, float]:
-    feed = StreamFeed(Market(SyntheticMarket(7, tickers, nyse()), nyse()))
+    market = SyntheticMarket(7, tickers, nyse())
+    feed = StreamFeed(Market(market, nyse()))
     first_ms = int(HOURS.pre_open_at.timestamp() * 1000)
     files, encoder, table = TapeFiles(folder, 0), Encoder(), TodayTable(HOURS)
     files.open(SESSION)
     list(files.blocks())
-    files.append(encoder.blocks([Opened(SESSION, 0.0)]))
-    bars = told = longest = 0
+    table.add_symbols([issue.symbol for issue in market.issues])  # as the baselines bring them
+    files.append(encoder.blocks([Opened(SESSION, 0.0), Symbols(0, table.symbols)]))
+    bars, told = 0, len(table.symbols)
     applying = writing = longest = 0.0
     for second in range(until):
         frames = [frame for batch in feed.batches(SESSION, second, KINDS) for frame in batch.encoded()]
@@ -68,22 +69,35 @@ def record(folder: Path, tickers: int, until: int) -> dict[str, float]:
     return {"bars": bars, "bytes": size, "apply_s": applying, "write_s": writing, "longest_write_s": longest}
 
 
-async def read(folder: Path) -> dict[str, float]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    recording, visible, worst = Recording(TapeFiles(folder, 0), SystemClock()), TodayTable(HOURS), 0.0
-    recording.begin(visible, 0.0)
-    began = time.perf_counter()
-    reading = asyncio.create_task(recording.rebuilt())
-    while not reading.done():  # what the event loop feels of it
-        turn = time.perf_counter()
+async def longest_pause(until: asyncio.Future[object]) -> float:
+    """What the event loop feels, in seconds."""
+    worst = 0.0
+    while not until.done():
+        began = time.perf_counter()
         await asyncio.sleep(0.005)
-        worst = max(worst, time.perf_counter() - turn - 0.005)
+        worst = max(worst, time.perf_counter() - began - 0.005)
+    return worst
+
+
+async def read(folder: Path) -> dict[str, float]:
+    idle = await longest_pause(asyncio.create_task(asyncio.sleep(10)))
+    recording, visible = Recording(TapeFiles(folder, 0), SystemClock()), TodayTable(HOURS)
+    before = peak_mb()
+    recording.begin(visible, 0.0)
+    began, worked = time.perf_counter(), time.process_time()
+    reading = asyncio.create_task(recording.rebuilt())
+    pause = await longest_pause(reading)
     table = await reading
     assert table is not None
-    lasted = time.perf_counter() - began
+    lasted, worked = time.perf_counter() - began, time.process_time() - worked
     recording.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"read_s": lasted, "pause_s": worst, "memory_mb": (peak - before) / 1024, "bars": table.counts["bars"]}
+    found = {"read_s": lasted, "cpu_s": worked, "pause_s": pause, "idle_pause_s": idle, "memory_mb": peak_mb() - before}
+    return found | {"bars": table.counts["bars"]}
+
+
+def peak_mb() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> None:
@@ -106,9 +120,10 @@ def main() -> None:
     print(
         f"writing      {wrote['write_s']:9.1f} s    {ratio:.2f} of applying; longest {wrote['longest_write_s'] * 1000:.0f} ms, in a thread"
     )
-    speed = again["bars"] / again["read_s"]
-    print(f"reading      {again['read_s']:9.1f} s    {speed:,.0f} bars/s; loop's longest pause {again['pause_s'] * 1000:.0f} ms")
-    print(f"memory       {again['memory_mb']:9.0f} MB   at its peak, both tables")
+    speed, pauses = again["bars"] / again["cpu_s"], (again["pause_s"] * 1000, again["idle_pause_s"] * 1000)
+    print(f"reading      {again['read_s']:9.1f} s    {again['cpu_s']:.1f} s of processor: {speed:,.0f} bars/s")
+    print(f"pauses       {pauses[0]:9.0f} ms   the event loop's longest; {pauses[1]:.0f} ms when nothing runs beside it")
+    print(f"memory       {again['memory_mb']:9.0f} MB   more than before it, at the peak")
 
 
 if __name__ == "__main__":

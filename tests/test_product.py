@@ -117,6 +117,41 @@ def test_killed_ten_times_on_one_folder_it_ends_complete(tmp_path):
     comes_up_and_completes(tmp_path)
 
 
+EVERYBODY = """[lists.everybody]
+title = "Everybody"
+class = "all"
+floors = false
+where = "volume > 0"
+order = [["volume", "desc"]]
+columns = ["price", "volume", "high", "low", "high_at", "low_at", "pm_high", "partial", "updated_at"]
+"""
+
+
+def dated(rows):
+    """Rows that know when they were highest: only who has been listening does."""
+    return {row["symbol"]: row for row in rows if row["high_at"] is not None and not row["partial"]}
+
+
+def test_killed_inside_the_session_it_knows_within_20_seconds_what_only_the_killed_run_heard(tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "everybody.toml").write_text(EVERYBODY)
+    with running(tmp_path, simulator_start="2026-03-09T09:29:25") as first:
+        eventually(lambda: len(dated(first.rows("everybody"))) > 20, 150)
+        before = dated(first.rows("everybody"))
+        first.kill()
+    with running(tmp_path, simulator_start="2026-03-09T09:29:25") as again:
+
+        def goes_on():
+            after = dated(again.rows("everybody"))
+            still = [symbol for symbol in before.keys() & after.keys() if after[symbol]["volume"] == before[symbol]["volume"]]
+            equal = all({**after[symbol], "rank": 0} == {**before[symbol], "rank": 0} for symbol in still)
+            grown = all(after[symbol]["volume"] >= row["volume"] for symbol, row in before.items() if symbol in after)
+            return len(after.keys() & before.keys()) > 0.5 * len(before) and still and equal and grown
+
+        eventually(goes_on, 20)
+        assert len(again.events("live_tape_read")) == 1 and not again.events("live_tape_stopped")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_at_a_random_instant_of_the_first_start_the_next_ends_complete(tmp_path, seed):

@@ -599,3 +599,19 @@ async def test_a_variant_follows_its_list_when_that_is_edited_and_goes_with_it(m
         (stand.folder / "mine.toml").unlink()
         await stand.cycle()
         assert await stand.bus.get_frame("mine~etf") is None
+
+
+async def test_what_a_frame_counts_is_recorded_before_anybody_sees_it(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        seen = []
+
+        async def recorded():
+            await stand.heard()
+            seen.append(len(stand.messages))
+
+        stand.scanner = stand.scanner_of_epoch(1, recorded=recorded)
+        await stand.put_baselines()
+        await stand.cycle()
+        first = len(stand.messages)
+        sent = await stand.cycle(A={"price": 109})
+        assert sent and seen[-1] == first
