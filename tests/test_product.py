@@ -1,5 +1,6 @@
 """The product as its user meets it: one command, the page, Ctrl-C; and what happens when it is killed."""
 
+import json
 import random
 import signal
 import socket
@@ -30,6 +31,18 @@ def test_from_an_empty_folder_lists_have_rows_and_history_completes(product):
         assert eventually(lambda name=name: product.rows(name))
     eventually(lambda: complete(product), 120)
     assert eventually(lambda: [row for row in product.rows("winners") if row["rvol"] is not None])
+
+
+def test_why_a_ticker_is_on_a_list_is_said_by_command_and_by_http(product):
+    row = eventually(lambda: product.rows("winners"))[0]
+    environment = CLEAN | {"TRADEUL_STATE": str(product.state)}
+    command = [sys.executable, "-m", "tradeul", "explain", "winners", row["symbol"].lower()]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    said = json.loads(done.stdout)
+    assert said["symbol"] == row["symbol"]
+    assert done.returncode == (0 if said["on_list"] else 1)
+    assert {"class", "price", "dollar_volume", "trades", "age", "where"} <= {condition["name"] for condition in said["conditions"]}
+    assert product.get(f"api/explain/winners~all/{row['symbol']}")["list"] == "winners~all"
 
 
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):
