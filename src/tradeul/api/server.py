@@ -50,6 +50,7 @@ class ListRows(msgspec.Struct, frozen=True):
     rows: list[dict[str, Any]]
     mode: str
     timestamp: int
+    lacking: tuple[str, ...]  # inputs of the list's question that nobody delivers now
 
 
 class Health(msgspec.Struct, frozen=True):
