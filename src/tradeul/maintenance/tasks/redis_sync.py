@@ -31,8 +31,7 @@ from tradeul.store.lake import Lake
 T = TypeVar("T")
 # The session before is still served until 03:00; what is older is dropped.
 DROPPED_SESSIONS = 5
-BATCH_TICKERS = 500
-BATCH_AVERAGES = 250  # the server takes some 2 ms
+BATCH_TICKERS = 500  # of their averages the server takes some 9 ms
 METADATA = (
     *("name", "class", "exchange", "cik", "list_date", "sector", "industry", "shares", "market_cap", "free_float", "short_interest"),
     *("avg_volume_20d", "avg_dollar_volume_20d", "atr", "prev_close"),
@@ -76,8 +75,8 @@ class RedisSyncTask:
             await self._bus.put_metadata({symbol: documents[symbol] for symbol in batch})
             await self._bus.draft_universe(batch)
         averaged = np.flatnonzero(np.isfinite(baselines.cumulative).all(axis=1)).tolist()
-        for number, rows in enumerate(batches(averaged, BATCH_AVERAGES)):
-            await report(number * BATCH_AVERAGES, len(averaged), "slot averages")
+        for number, rows in enumerate(batches(averaged, BATCH_TICKERS)):
+            await report(number * BATCH_TICKERS, len(averaged), "slot averages")
             await self._bus.put_averages(await self._in_thread(lambda rows=rows: commands_of(symbols, baselines, rows)))  # type: ignore[misc]
         with_averages = {symbols[row] for row in averaged}
         for batch in batches([symbol for symbol in symbols if symbol not in with_averages], BATCH_TICKERS):
