@@ -22,7 +22,7 @@ from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
 from tradeul.errors import IncompleteData, StoreError
 from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
-from tradeul.maintenance.ledger import Landed, Ledger, completed, inputs_of, metadata_session, numbers_of
+from tradeul.maintenance.ledger import USABLE, Landed, Ledger, completed, inputs_of, metadata_session, numbers_of, row_of
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
 from tradeul.maintenance.tasks.splits import splits_of
@@ -50,10 +50,11 @@ class BaselinesTask:
         whole = all(there[name] == wanted[name] for name in wanted)
         metadata = metadata_session(ledger, served)
         source = f"numbers {numbers_of(ledger, self._schedule, served)}, version {__version__}"
+        stands = row_of(ledger, BASELINES, served).state in USABLE and not step.afresh
 
         def land() -> list[Landed]:
             splits = splits_of(self._lake.read(SPLITS, served))
-            numbers = None if step.afresh else self._standing(served, source)
+            numbers = self._standing(served, source) if stands else None
             if numbers is None:
                 numbers = self._numbers(served, there, splits, whole=whole)
             known = self._metadata(metadata, splits, served)
