@@ -140,13 +140,20 @@ async def test_a_corrupt_partition_is_named_and_loaded_anew_in_the_same_run(hous
     for dataset, session in (("ohlc_daily", DAILY[3]), ("volume_slots", CALENDAR.before(SESSION, 3)[0])):
         path = house.lake.path(dataset, session)
         path.write_bytes(path.read_bytes()[:-50])
-    house.lake.path("baselines", SESSION).unlink()  # else its numbers are taken as they stand, and nothing is read
+    house.catalog.note([row for row in house.catalog.ledger() if row.dataset == "nothing"])
+    forget(house, "baselines", SESSION)
     house.restart()
     with structlog.testing.capture_logs() as logs:
         result = await house.service.reconcile()
     assert result.success, result
     assert [log for log in logs if log["event"] == "task_failed" and f"ohlc_daily/session={DAILY[3]}" in log["error"]]
     assert standing(house) == before
+
+
+def forget(house, dataset, session):
+    row = house.row(dataset, session)
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    house.catalog.note([type(row)(**fields | {"state": State.PENDING, "inputs": None})])
 
 
 async def test_a_partition_whose_file_is_gone_is_not_complete(house):
