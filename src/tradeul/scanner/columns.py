@@ -313,7 +313,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "rvol": lambda m: rvol.relative_volume(m["volume"], m["expected_volume"]),
     "rvol_5m": lambda m: rvol.relative_volume_5m(m["vol_5m"], m["expected_volume"], m.expected(rvol.SLOT_SECONDS)),
     "slot_lz": Market.slot_log_z,
-    "baseline": lambda m: _quality(m),
+    "baseline": _quality,
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
     "ssr": _restricted,
