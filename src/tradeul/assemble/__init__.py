@@ -16,20 +16,24 @@ from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 import msgspec
+from yarl import URL
 
 from tradeul.api.server import ApiServer
-from tradeul.assemble.borders import Place, Run, open_stores, start_borders
+from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.state import MAINTENANCE, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.filings.server import FilingsServer
+from tradeul.filings.service import FilingsService
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.last_close import Closes
 from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
-from tradeul.ops.origins import page_origins
+from tradeul.ops.origins import LOOPBACK, page_origins
 from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.providers.edgar.client import EdgarClient, EdgarHttp
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
 from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
@@ -37,10 +41,15 @@ from tradeul.records.entitlements import Mode
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
+from tradeul.store.filings import FilingsStore
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
+SIMULATED_CONTACT = "nobody@example.com"  # what stands in for the SEC wants one too
+NO_CONTACT = (
+    "Filings: the SEC is not asked, because it wants a contact in every request: set TRADEUL_SEC_CONTACT to your name and mail address."
+)
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -64,8 +73,8 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
         TradeulError, alone or in an ExceptionGroup: what stopped it.
     """
     simulated = is_simulated(settings, simulate=simulate)
-    ports = ["api_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated else [])]
-    with claimed_state(settings, (MAINTENANCE, "scanner"), ports, simulated=simulated, fresh=fresh) as state:
+    ports = ["api_port", "filings_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated else [])]
+    with claimed_state(settings, (MAINTENANCE, "scanner", "filings"), ports, simulated=simulated, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
             place, runs = await start_borders(settings, state, stack, simulated=simulated)
@@ -93,24 +102,55 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
     by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
+    filings, filings_http = await filings_of(settings, place, stores, stack, mode, watchdog)
     origins: set[str] = set()  # looked at on every call
     gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
     async with asyncio.TaskGroup() as group:
-        for run in (*runs, watchdog.run, maintenance.run, maintenance_http.run, live.run, scanner.run, gateway.run):
+        for run in (
+            *runs,
+            watchdog.run,
+            maintenance.run,
+            maintenance_http.run,
+            live.run,
+            scanner.run,
+            gateway.run,
+            filings.run,
+            filings_http.run,
+        ):
             group.create_task(run())
         await maintenance_http.started.wait()
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
         api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
-        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api))
+        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()
         origins |= page_origins(api.port)
-        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
+        await ready(
+            Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", (*access.missing, *filings.trouble.values()))
+        )
 
 
-def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer) -> None:
+async def filings_of(
+    settings: Settings, place: Place, stores: Stores, stack: AsyncExitStack, mode: str, watchdog: LoopWatchdog
+) -> tuple[FilingsService, FilingsServer]:
+    """The real SEC is asked only with a contact, which it demands, and never for a simulated market."""
+    contact, address = settings.sec_contact, settings.edgar_url
+    if place.simulated:
+        contact, address = SIMULATED_CONTACT, place.vendor.rest
+    register, statuses = None, None
+    if contact is not None or (address is not None and URL(address).host in LOOPBACK):
+        http = await stack.enter_async_context(EdgarHttp(place.clock, contact or SIMULATED_CONTACT))
+        register, statuses = EdgarClient(http, address), http.statuses
+    store = FilingsStore(stores.catalog)
+    news = PolygonClient(stores.http, place.vendor.rest)
+    service = FilingsService(register, news, store, place.bus, place.clock, place.calendar, NO_CONTACT)
+    parts = service, store, place.bus, place.clock, mode, settings.host, settings.filings_port, watchdog, statuses
+    return service, FilingsServer(*parts)
+
+
+def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer | FilingsServer) -> None:
     """The gateway follows what live says."""
     for service in services:
         service.mode = mode
