@@ -10,6 +10,7 @@ from tests.filings.house import COMPANIES, SESSION, PlannedFeed, Quiet, entry_of
 from tests.simulator.conftest import SIZE, instant
 from tradeul.bus.topics import FILINGS, NEWS
 from tradeul.errors import Blocked, NotEntitled, VendorUnavailable
+from tradeul.filings import service as service_module
 from tradeul.filings.service import BLOCKED_SECONDS, FEED_MARK, GAP_MARK, KEPT, NEWS_SECONDS, POLL_SECONDS
 from tradeul.market_calendar import nyse
 from tradeul.providers.edgar.client import EdgarClient
@@ -193,7 +194,9 @@ async def test_news_is_kept_once_whatever_comes_late_and_whenever_it_dies(house)
     assert sorted(piece.id for piece in await house.told(NEWS)) == sorted(piece.id for piece in source.pieces)
 
 
-async def test_a_plan_without_news_is_asked_again_in_an_hour_only(house):
+async def test_a_plan_without_news_is_asked_again_after_long_only(house, monkeypatch):
+    monkeypatch.setattr(service_module, "NOT_ENTITLED_SECONDS", 2 * NEWS_SECONDS)
+
     class Refused(Quiet):
         asked = 0
 
@@ -204,7 +207,7 @@ async def test_a_plan_without_news_is_asked_again_in_an_hour_only(house):
     source = Refused()
     service = house.service(None, source)
     async with running(service):
-        await passes(house, 3599)
+        await passes(house, 2 * NEWS_SECONDS - 1)
         assert (source.asked, service.trouble["news"]) == (1, "news: the plan does not include it")
         await passes(house, 2)
         await house.clock.settle()

@@ -49,7 +49,7 @@ _OTHERS = (
     "EFFECT",
     "424B5",
 )
-ADDRESS = "https://www.sec.gov/Archives/edgar/data"
+ADDRESS = "https://example.com/edgar/data"  # nobody shall look for them at the SEC
 
 
 class InventedFilings:
