@@ -47,7 +47,7 @@ async def lives_through(root, lives, lasted, dice=None):
         )
 
 
-@pytest.mark.parametrize(("seed", "lives"), [(0, 2), *(pytest.param(seed, 6, marks=pytest.mark.long) for seed in range(1, 8))])
+@pytest.mark.parametrize(("seed", "lives"), [(0, 1), *(pytest.param(seed, 6, marks=pytest.mark.long) for seed in range(1, 8))])
 async def test_killed_at_random_instants_nothing_is_lost_or_doubled(tmp_path, seed, lives):
     for name in ("twin", "killed"):
         (tmp_path / name).mkdir()

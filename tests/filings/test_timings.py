@@ -77,7 +77,7 @@ async def test_no_timing_and_no_death_doubles_or_drops_a_filing(tmp_path, monkey
         start = house.clock.now()
 
         @given(FILINGS, EVENTS, DEATHS)
-        @settings(max_examples=15, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=30, suppress_health_check=list(HealthCheck))
         def check(filings, events, deaths):
             plan = [
                 (start + timedelta(seconds=accepted + late), entry_of(number, start + timedelta(seconds=accepted), filers))
