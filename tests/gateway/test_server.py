@@ -11,10 +11,11 @@ from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FEED_STATUS, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
-from tradeul.errors import SettingsError, StartError
+from tradeul.errors import StartError
 from tradeul.gateway import server as gateway_server
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 from tradeul.records.events import FeedStatus
 
 PAGE = "http://127.0.0.1:8000"
@@ -78,7 +79,9 @@ async def stand(valkey, scanner, monkeypatch):
     clock = SteppedClock(NOON)
     bus = Bus(valkey.url, clock)
     await bus.put_lists(scanner.DEFINITIONS)
-    gateway = GatewayServer(bus, clock, nyse(), "SIMULATED", "127.0.0.1", 0, {PAGE})
+    callers = Callers()
+    callers.page_ports.add(8000)
+    gateway = GatewayServer(bus, clock, nyse(), "SIMULATED", callers, 0)
     gateway.clock = clock
     async with asyncio.timeout(20):
         running = asyncio.create_task(gateway.run())
@@ -192,7 +195,7 @@ async def test_a_new_session_by_the_clock_clears_everyone_and_refuses_yesterday(
 async def test_an_end_of_day_product_keeps_the_last_close_through_the_night_and_never_goes_back(valkey, scanner):
     clock = SteppedClock(NOON)
     bus = Bus(valkey.url, clock)
-    gateway = GatewayServer(bus, clock, nyse(), "END_OF_DAY", "127.0.0.1", 0)
+    gateway = GatewayServer(bus, clock, nyse(), "END_OF_DAY", Callers(), 0)
     friday, today = date(2026, 3, 6), date(2026, 3, 9)
     assert gateway._fan_out.admits(friday, 0.0)
     assert gateway._begin_session() == 0 and gateway._fan_out.session == friday
@@ -313,14 +316,9 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_go_on(stand
 
 
 async def test_a_taken_port_is_one_sentence(stand):
-    second = GatewayServer(stand.bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", stand.gateway.port)
+    second = GatewayServer(stand.bus, SystemClock(), nyse(), "LIVE", Callers(), stand.gateway.port)
     with pytest.raises(StartError, match=f"Port {stand.gateway.port} on 127.0.0.1 cannot be opened .* TRADEUL_GATEWAY_PORT"):
         await second.run()
-
-
-async def test_other_machines_are_not_served_without_a_token(valkey):
-    with pytest.raises(SettingsError, match="TRADEUL_HOST"):
-        GatewayServer(Bus(valkey.url, SystemClock()), SystemClock(), nyse(), "LIVE", "0.0.0.0", 0)
 
 
 async def test_a_cancelled_gateway_ends_whatever_the_bus_is_doing(valkey, scanner, monkeypatch):
@@ -335,7 +333,7 @@ async def test_a_cancelled_gateway_ends_whatever_the_bus_is_doing(valkey, scanne
     publishing = asyncio.create_task(publish_steadily())
     for turn in range(12):
         own = Bus(valkey.url, SystemClock())
-        gateway = GatewayServer(own, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0)
+        gateway = GatewayServer(own, SystemClock(), nyse(), "LIVE", Callers(), 0)
         running = asyncio.create_task(gateway.run())
         await gateway.started.wait()
         await until(lambda flow=flow, goal=flow.sequence + 3 * turn: asyncio.sleep(0, flow.sequence >= goal))
