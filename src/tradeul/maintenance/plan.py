@@ -49,13 +49,14 @@ RANGE_SESSIONS = 30
 class Step(msgspec.Struct, frozen=True):
     """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call.
 
-    ``afresh``: what stands is asked for again.
+    ``afresh``: what stands is asked for again. ``last``: the plan has no later one of this dataset and session.
     """
 
     dataset: str
     sessions: tuple[date, ...]
     ranged: bool = False
     afresh: bool = False
+    last: bool = True
 
     @property
     def session(self) -> date:
@@ -74,7 +75,12 @@ def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions 
         names = [options.only]
     elif options.from_task is not None:
         names = names[names.index(options.from_task) :]
-    return [msgspec.structs.replace(step, afresh=options.force) for step in steps if step.dataset in names]
+    last = {(step.dataset, step.sessions): place for place, step in enumerate(steps)}
+    return [
+        msgspec.structs.replace(step, afresh=options.force, last=last[step.dataset, step.sessions] == place)
+        for place, step in enumerate(steps)
+        if step.dataset in names
+    ]
 
 
 def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, NotFoundError, NotModifiedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 from yarl import URL
 
@@ -60,14 +60,14 @@ class PolygonFlatFiles:
 
         return await retrying(self._clock, attempt)
 
-    async def etag(self, session: date) -> str | None:
-        async def attempt() -> str | None:
+    async def is_replaced(self, session: date, etag: str) -> bool:
+        async def attempt() -> bool:
             try:
                 with self._errors(session):
-                    meta = await obstore.head_async(self._store, path_of(session))
-            except (NotFoundError, FileNotFoundError):
-                return None
-            return (meta.get("e_tag") or "").strip('"') or None
+                    await obstore.get_async(self._store, path_of(session), options={"head": True, "if_none_match": f'"{etag}"'})
+            except (NotFoundError, FileNotFoundError, NotModifiedError):
+                return False
+            return True
 
         return await retrying(self._clock, attempt)
 
@@ -76,17 +76,17 @@ class PolygonFlatFiles:
         if not self._key:
             return False
         try:
-            await self.etag(session)
+            await self.is_replaced(session, "")
         except (NotEntitled, Unauthorized):
             return False
         return True
 
     @contextmanager
     def _errors(self, session: date) -> Iterator[None]:
-        """The store's errors as ours; but that there is no file."""
+        """The store's errors as ours; but that there is no file, or still the same one."""
         try:
             yield
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError, NotModifiedError):
             raise
         except UnauthenticatedError as error:
             raise Unauthorized(
