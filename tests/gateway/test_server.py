@@ -1,13 +1,12 @@
 import asyncio
-import json
-from contextlib import asynccontextmanager
+import re
 from datetime import UTC, date, datetime
 
 import aiohttp
 import msgspec
 import pytest
 
-from tradeul.bus.embedded import EmbeddedServer
+from tests.gateway.stand import NOON, until
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FEED_STATUS, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
@@ -17,103 +16,6 @@ from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
 from tradeul.records.events import FeedStatus
-
-PAGE = "http://127.0.0.1:8000"
-NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 ET
-
-
-class Browser:
-    """A real WebSocket client that keeps each list as the messages say, and fails on a gap."""
-
-    def __init__(self, socket, apply):
-        self.socket, self.apply, self.held = socket, apply, {}
-
-    async def say(self, **message):
-        await self.socket.send_json(message)
-
-    async def next(self, *types):
-        """The next message of one of ``types``; what else comes is taken in."""
-        while True:
-            message = await self.socket.receive()
-            assert message.type is aiohttp.WSMsgType.TEXT, message
-            message = json.loads(message.data)
-            self.take(message)
-            if message["type"] in types:
-                return message
-
-    def take(self, message):
-        if message["type"] == "snapshot":
-            self.held[message["list"]] = message
-        elif message["type"] == "delta":
-            held = self.held[message["list"]]
-            assert (message["epoch"], message["base"]) == (held["epoch"], held["sequence"]), "a gap or a duplicate"
-            self.held[message["list"]] = held | {"sequence": message["sequence"], "rows": self.apply(held["rows"], message)}
-
-
-class Stand:
-    """A gateway on a free port, the bus behind it, browsers before it."""
-
-    def __init__(self, gateway, bus, client, scanner):
-        self.gateway, self.bus, self.client, self.scanner = gateway, bus, client, scanner
-        self.url = f"http://127.0.0.1:{gateway.port}"
-
-    @asynccontextmanager
-    async def browser(self, path="/ws", **options):
-        async with self.client.ws_connect(self.url + path, origin=PAGE, **options) as socket:
-            browser = Browser(socket, self.scanner.apply)
-            self.connected = await browser.next("connected")
-            yield browser
-
-
-@pytest.fixture
-async def valkey(tmp_path):
-    server = EmbeddedServer(tmp_path, SystemClock())
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def stand(valkey, scanner, monkeypatch):
-    monkeypatch.setattr(gateway_server, "LOOK_SECONDS", 0.05)
-    clock = SteppedClock(NOON)
-    bus = Bus(valkey.url, clock)
-    await bus.put_lists(scanner.DEFINITIONS)
-    callers = Callers()
-    callers.page_ports.add(8000)
-    gateway = GatewayServer(bus, clock, nyse(), "SIMULATED", callers, 0)
-    gateway.clock = clock
-    async with asyncio.timeout(20):
-        running = asyncio.create_task(gateway.run())
-        await gateway.started.wait()
-        async with aiohttp.ClientSession() as client:
-            await until(lambda: ready(client, gateway))
-            await listening(bus)
-            yield Stand(gateway, bus, client, scanner)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-    await bus.close()
-
-
-async def until(condition):
-    while not await condition():
-        await asyncio.sleep(0.01)
-
-
-async def ready(client, gateway):
-    async with client.get(f"http://127.0.0.1:{gateway.port}/ready") as response:
-        return response.status == 200
-
-
-async def listening(bus):
-    """Return once the gateway hears every channel."""
-
-    async def heard():
-        channels = await bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")
-        return len(channels) == 16 and len(await bus.redis.execute_command("PUBSUB", "CHANNELS")) == 2
-
-    await until(heard)
 
 
 async def test_a_browser_is_told_the_session_and_the_lists_then_rows_then_changes(stand):
@@ -364,6 +266,7 @@ async def test_the_end_is_said_to_readers_and_does_not_wait_for_who_does_not_rea
         while (message := await browser.socket.receive()).type is aiohttp.WSMsgType.TEXT:
             pass
         assert message.data == 1001
+        assert re.fullmatch(r"come back in \d{1,3} ms", message.extra)  # a few viewers: within a second
         await asyncio.wait([running], timeout=5)
         assert running.done()
     stuck.close()

@@ -64,7 +64,7 @@ class Door(web.Server):
         self._by_address[address] += 1
         if self._crowded(address, UNHEARD_SHARE) is not None:
             self.refused += 1
-            transport.abort()
+            asyncio.get_running_loop().call_soon(transport.abort)  # not before aiohttp has made its own of it
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
