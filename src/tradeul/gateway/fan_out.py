@@ -3,9 +3,9 @@
                  snapshot sent                  buffer over the limit, or the copy was replaced
     waiting  ------------------->  current  ------------------------------------------------->  waiting
 
-A viewer in `current` stands there with the sequence that it holds: a delta is
-sent to whoever holds its base, so there is no gap and no duplicate, whatever
-happens between two chunks of a pass. One in `waiting` gets nothing of the list
+A viewer in `current` stands there with the sequence that it holds, which is the
+copy's or, while a pass is under way, its delta's base: so there is no gap and
+no duplicate, whatever happens between two chunks. One in `waiting` gets nothing of the list
 but one fresh snapshot, once there is a copy and room in its buffer.
 
 The session decides first: what belongs to an older one is refused and counted,
@@ -132,7 +132,7 @@ class ListFeed:
                 held = current.get(viewer)
                 if held is None or held == delta.sequence:
                     continue  # it left, or was given a snapshot of after
-                if held == delta.base and viewer.has_room(now_seconds):
+                if viewer.has_room(now_seconds):
                     viewer.send(message)
                     current[viewer] = delta.sequence
                 else:
