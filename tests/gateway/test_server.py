@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 from datetime import UTC, date, datetime
 
@@ -6,7 +7,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.gateway.stand import NOON, until
+from tests.gateway.stand import NOON, Raw, until
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FEED_STATUS, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
@@ -311,3 +312,31 @@ async def test_a_variant_is_asked_of_the_scanner_at_once_and_its_bytes_reach_who
     finally:
         hearing.cancel()
         await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_browser_that_compresses_and_one_that_does_not_end_with_the_same_rows(stand):
+    flow = stand.scanner.Flow("winners", 11, symbols=60)
+    flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    async with stand.browser(compress=15) as packed, stand.browser() as plain:
+        assert (packed.socket.compress, plain.socket.compress) == (15, 0)
+        assert sorted(viewer.deflates for viewer in stand.gateway._viewers) == [False, True]
+        for browser in (packed, plain):
+            await browser.say(action="subscribe", list="winners")
+            await browser.next("snapshot")
+        for _ in range(5):
+            await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+            for browser in (packed, plain):
+                await browser.next("delta")
+        assert packed.held["winners"]["rows"] == plain.held["winners"]["rows"] == flow.frame.rows
+
+
+async def test_whoever_asks_for_a_smaller_window_gets_plain_frames(stand):
+    flow = stand.scanner.Flow("winners", 12, symbols=60)
+    flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    async with Raw.connected(stand.gateway.port, extensions="permessage-deflate; server_max_window_bits=10") as raw:
+        raw.say(b'{"action":"subscribe","list":"winners"}')
+        while not (frame := await raw.next())[1].startswith(b'{"type":"snapshot"'):
+            pass
+        assert json.loads(frame[1])["rows"] == flow.frame.rows
