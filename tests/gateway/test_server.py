@@ -17,6 +17,7 @@ from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
 from tradeul.records.events import FeedStatus
+from tradeul.records.messages import encode
 
 
 async def test_a_browser_is_told_the_session_and_the_lists_then_rows_then_changes(stand):
@@ -340,3 +341,21 @@ async def test_whoever_asks_for_a_smaller_window_gets_plain_frames(stand):
         while not (frame := await raw.next())[1].startswith(b'{"type":"snapshot"'):
             pass
         assert json.loads(frame[1])["rows"] == flow.frame.rows
+
+
+async def test_a_list_that_changes_faster_than_it_can_be_passed_on_ends_with_its_latest_rows_and_holds_up_no_other(stand, monkeypatch):
+    monkeypatch.setattr(gateway_server, "MESSAGES_WAITING", 1)
+    fast, calm = stand.scanner.Flow("winners", 13), stand.scanner.Flow("gappers_up", 14)
+    async with stand.browser() as browser:
+        for flow in (fast, calm):
+            await stand.scanner.publish(stand.bus, flow)
+            await browser.say(action="subscribe", list=flow.name)
+            await browser.next("snapshot")
+        for _ in range(5):
+            burst = [(fast.step(), fast.frame) for _ in range(20)]
+            await stand.bus.publish_frames([("winners", frame, encode(delta), False) for delta, frame in burst])
+            await stand.scanner.publish(stand.bus, calm, messages=[calm.step()])
+        while any(browser.held[flow.name]["sequence"] < flow.sequence for flow in (fast, calm)):
+            await browser.next("delta", "snapshot")
+        assert [browser.held[flow.name]["rows"] for flow in (fast, calm)] == [fast.frame.rows, calm.frame.rows]
+    assert stand.gateway._fell_behind > 0

@@ -5,9 +5,10 @@
 
 Messages of one list are taken one after the other by its own task, a gap's
 frame is read before the next, so what the copy holds is always a state that
-the scanner had. A list's queue that is full holds up the bus connection, which
-the bus's server bounds: it cuts us off, and we read frames again.
-It computes no rows and reads no market data.
+the scanner had. A list's queue that is full is emptied: where its viewers
+cannot be served as fast as the list changes, they get its latest state, not
+every state late. The other lists do not wait for it. It computes no rows and
+reads no market data.
 """
 
 import asyncio
@@ -15,7 +16,6 @@ import random
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from http import HTTPStatus
 
 import msgspec
@@ -28,7 +28,7 @@ from tradeul.clock import Clock
 from tradeul.errors import SequenceGap
 from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply, Unwatch, Watch
 from tradeul.gateway.fan_out import FanOut, Viewer, in_chunks
-from tradeul.gateway.feed_metrics import feed_metrics
+from tradeul.gateway.feed import Feed
 from tradeul.gateway.frames import FULL_WINDOW_BITS, Framed, close_frame, text_frame
 from tradeul.gateway.http import Door, Routes, is_known, json_answer, open_door, problem, read_body
 from tradeul.market_calendar import Calendar
@@ -36,18 +36,17 @@ from tradeul.ops.callers import Callers
 from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process_metrics
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
-from tradeul.records.events import FeedStatus, VariantsWatched
+from tradeul.records.events import VariantsWatched
 from tradeul.records.lists import ListDefinition, split_name
 from tradeul.records.messages import UNAUTHORIZED, Connected, ErrorMessage, ListHead, Status, encode
 
 SWEEP_SECONDS = 0.25
 LOOK_SECONDS = 5.0  # `status` to everyone, and the comparison with frames
-FEED_SILENT_SECONDS = 12.0  # the feed's status comes every five seconds
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 POLL_SECONDS = 0.02
 MAX_FRAME_BYTES = 64 * 1024  # above it the socket is closed; above ClientSession's limit only an error is sent
-MESSAGES_WAITING = 16  # of one list: as many cycles
+MESSAGES_WAITING = 4  # of one list: as many cycles
 LIST_SILENT_SECONDS = 60.0  # then its task ends; the next message begins another
 
 DONE, GOING_AWAY, ABUSE = 1000, 1001, 1008  # RFC 6455's codes of a close
@@ -87,13 +86,12 @@ class GatewayServer:
         self._viewers = self._fan_out.viewers
         self._lists: tuple[ListDefinition, ...] = ()
         self._queues: dict[str, asyncio.Queue[bytes]] = {}
-        self._feed: FeedStatus | None = None
-        self._feed_at: datetime | None = None  # by the product's clock
-        self._feed_heard_seconds = 0.0  # by the loop's
+        self._feed = Feed()
         self._new_variant = asyncio.Event()
         self._door: Door | None = None
         self._leaving = False
         self._gaps = 0
+        self._fell_behind = 0
         self._cut_off = 0
 
     async def run(self) -> None:
@@ -140,7 +138,12 @@ class GatewayServer:
             if name not in self._queues:
                 self._queues[name] = asyncio.Queue(MESSAGES_WAITING)
                 tasks.create_task(self._pass_on(name, self._queues[name]))
-            await self._queues[name].put(payload)
+            messages = self._queues[name]
+            if messages.full():  # what follows is a gap then, and heals as one
+                self._fell_behind += 1
+                while not messages.empty():
+                    messages.get_nowait()
+            messages.put_nowait(payload)
 
     async def _pass_on(self, name: str, messages: asyncio.Queue[bytes]) -> None:
         """One list's messages, each to all its viewers before the next."""
@@ -167,7 +170,8 @@ class GatewayServer:
 
     async def _follow_feed(self) -> None:
         async for status in self._bus.subscribe(FEED_STATUS):
-            self._feed, self._feed_at, self._feed_heard_seconds, self._mode = status, self._clock.now(), _seconds(), status.mode
+            self._mode = status.mode
+            self._feed.hear(status, self._clock.now(), _seconds())
 
     async def _name_variants(self) -> None:
         """Tell the scanner which lists are watched in another class: at once when one is new, else every few seconds."""
@@ -313,18 +317,10 @@ class GatewayServer:
         return Connected(viewer.connection_id, self._fan_out.session, self._phase(), self._mode, self._clock.now(), heads)
 
     def _phase(self) -> str:
-        if self._feed is not None and _seconds() - self._feed_heard_seconds < FEED_SILENT_SECONDS:
-            return self._feed.phase
-        return self._calendar.phase(self._clock.now())
+        return self._feed.phase(self._calendar.phase(self._clock.now()), _seconds())
 
     def _status(self) -> Status:
-        """What the feed said last, with the time since added to its age."""
-        if self._feed is None or self._feed_at is None:
-            return Status(None, None, stale=True, phase=self._phase(), mode=self._mode)
-        silent = _seconds() - self._feed_heard_seconds >= FEED_SILENT_SECONDS
-        since_ms = int((self._clock.now() - self._feed_at).total_seconds() * 1000)
-        age_ms = None if self._feed.feed_age_ms is None else self._feed.feed_age_ms + since_ms
-        return Status(age_ms, self._feed.feed_lag_p99_ms, self._feed.stale or silent, self._phase(), self._mode)
+        return self._feed.status(self._phase(), self._mode, self._clock.now(), _seconds())
 
     # ---- HTTP
 
@@ -363,11 +359,12 @@ class GatewayServer:
             *process_metrics(self._watchdog),
             gauge("tradeul_gateway_connections", "Open sockets.", len(self._viewers)),
             counter("tradeul_gateway_sequence_gaps", "Deltas that did not follow what was held.", self._gaps),
+            counter("tradeul_gateway_fell_behind", "Times that a list changed faster than its viewers could be served.", self._fell_behind),
             counter("tradeul_gateway_refused_frames", "Frames of an older session.", self._fan_out.refused),
             counter("tradeul_gateway_cut_off", "Readers that were too slow for too long.", self._cut_off),
             counter("tradeul_gateway_refused_sockets", "Refused because too many were open.", self._door.refused if self._door else 0),
         ]
-        return web.Response(body=exposition([*shown, *feed_metrics(self._feed)]), headers={"Content-Type": TEXT_FORMAT})
+        return web.Response(body=exposition([*shown, *self._feed.metrics()]), headers={"Content-Type": TEXT_FORMAT})
 
     async def _clear_cache(self, request: web.BaseRequest) -> web.Response:
         body = await read_body(request, ClearCache, '{"reason":"new_trading_day","date":"YYYY-MM-DD"}')
