@@ -185,6 +185,7 @@ class FanOut:
         self.feeds: dict[str, ListFeed] = {}
         self.refused = 0  # frames and messages of an older session
         self._new_day = Framed(encode(NewDay(session)))
+        self._announced = session
 
     def feed(self, name: str) -> ListFeed:
         return self.feeds.setdefault(name, ListFeed(name, self._tell))
@@ -226,10 +227,14 @@ class FanOut:
 
     def announce(self) -> Chunks:
         """Say `new_day` to whoever has not heard of the session; to a full one too: a few bytes that it must not miss."""
-        for viewers in in_chunks([viewer for viewer in self.viewers if viewer.told < self.session]):
+        session = self.session
+        if self._announced == session:
+            return
+        for viewers in in_chunks([viewer for viewer in self.viewers if viewer.told < session]):
             for viewer in viewers:
                 self._tell(viewer)
             yield
+        self._announced = session
 
     def _tell(self, viewer: Viewer) -> None:
         if viewer.told < self.session:
