@@ -49,7 +49,7 @@ RANGE_SESSIONS = 30
 class Step(msgspec.Struct, frozen=True):
     """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call.
 
-    ``afresh``: what stands is asked for again. ``last``: the plan has no later one of this dataset and session.
+    ``afresh``: what stands is asked for again. ``last``, of a publication: the plan has none of this session after it.
     """
 
     dataset: str
@@ -75,9 +75,9 @@ def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions 
         names = [options.only]
     elif options.from_task is not None:
         names = names[names.index(options.from_task) :]
-    last = {(step.dataset, step.sessions): place for place, step in enumerate(steps)}
+    last = {step.session: place for place, step in enumerate(steps) if step.dataset == REDIS_SYNC}
     return [
-        msgspec.structs.replace(step, afresh=options.force, last=last[step.dataset, step.sessions] == place)
+        msgspec.structs.replace(step, afresh=options.force, last=step.dataset != REDIS_SYNC or last[step.session] == place)
         for place, step in enumerate(steps)
         if step.dataset in names
     ]
