@@ -31,6 +31,7 @@ FILES_FOR_OTHERS = 500  # what the rest of the process may need: lake, bus, othe
 HANDSHAKE_SECONDS = 10.0  # for a whole request; and an idle HTTP connection is kept so long
 BODY_SECONDS = 5.0
 LINGER_SECONDS = 2.0  # for a body that nobody asked for
+NEVER_ROUNDED_SECONDS = 3600.0  # else aiohttp sends the pings of all who came within a second at one instant
 ACCEPTS_IN_A_TURN = 32  # a storm of reconnections must not stop the frames
 BACKLOG = 4096  # it waits in the kernel
 KERNEL_BUFFER_BYTES = 128 * 1024  # by itself it grows to megabytes, which a slow reader would see minutes later
@@ -48,7 +49,13 @@ class Door(web.Server):
     """``routes``: what is behind it; a socket's own answers for its token, since a browser reads no status of a handshake."""
 
     def __init__(self, routes: Routes, callers: Callers) -> None:
-        super().__init__(self._answer, access_log=None, keepalive_timeout=HANDSHAKE_SECONDS, lingering_time=LINGER_SECONDS)
+        super().__init__(
+            self._answer,
+            access_log=None,
+            keepalive_timeout=HANDSHAKE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            timeout_ceil_threshold=NEVER_ROUNDED_SECONDS,
+        )
         self._routes = routes
         self._callers = callers
         self._limit = allowed_sockets()
