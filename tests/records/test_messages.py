@@ -57,12 +57,13 @@ def test_the_phases_of_the_wire_are_those_of_the_calendar():
 
 ROW = {"symbol": "A", "rank": 0, "price": 1.5, "halted": None, "name": "x", "ssr": True}
 HEAD = ("winners", date(2026, 3, 9), "LIVE", 3, 8)
+WINNERS = ListHead("winners", "Winners", "change_pct > 5", (("change_pct", "desc"),), ("price",))
 GOOD = [
-    Connected("c", date(2026, 3, 9), "CLOSED", "LIVE", datetime(2026, 3, 9, tzinfo=UTC), [ListHead("a", "A", "x > 1", (("x", "desc"),), ("x",))]),
+    Connected("c", date(2026, 3, 9), "CLOSED", "LIVE", datetime(2026, 3, 9, tzinfo=UTC), [WINNERS]),
     Snapshot(*HEAD, 1, [ROW], 5, ("rvol",)),
     Delta(*HEAD, 7, [Add("A", 0, ROW), Update("A", {"price": None})], 5),
     Status(None, 3, stale=True, phase="CLOSED", mode="DELAYED"),
-]  # fmt: skip
+]
 BAD = [
     Snapshot(*HEAD, 1, [ROW | {"rank": -1}], 5),
     Snapshot(*HEAD, 1, [{"symbol": "A"}], 5),

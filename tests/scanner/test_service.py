@@ -13,13 +13,13 @@ import pytest
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, VARIANTS_WATCHED
+from tradeul.client.follower import apply
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
 from tradeul.records.events import BaselinesChanged, VariantsWatched
 from tradeul.records.messages import Delta, Snapshot, decode
 from tradeul.scanner import variants
-from tradeul.scanner.deltas import apply
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.store.lake import Lake
