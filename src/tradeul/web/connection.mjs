@@ -93,10 +93,12 @@ export class Connection {
   hear(message) {
     if (message.type === "connected") {
       this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+      // Of lists that are gone the gateway has ended the subscriptions; one that comes back is asked for again.
+      for (const list of this.asked) if (!this.known.has(list.split("~")[0])) this.asked.delete(list);
       if (this.failures || !this.asked.size) this.say({ action: "ping" });
       this.failures = 0;
       this.handlers.onState("open");
-    } else if (message.type === "unsubscribed") this.asked.delete(message.list);
+    }
     this.handlers.onMessage(message);
     if (message.type === "connected") this.subscribe();
   }
