@@ -94,8 +94,10 @@ class Follower:
         if message.session != self.session:
             events += self._enter(message.session)
         known = {self.name_of(name) for name in self.wanted if split_name(name)[0] in self.lists}
+        for name in self.held.keys() - known:
+            self._forget(name)  # it went while there was no connection, else `unsubscribed` would have said it
         new = sorted(known - self._subscribed)
-        self._subscribed |= known
+        self._subscribed = known  # one that went and comes back must be asked for again
         return Heard(events, [Subscribe(name) for name in new])
 
     def _reach(self, session: date) -> list[Event]:
@@ -127,8 +129,9 @@ class Follower:
             return Heard(events, self._ask(message.list, now_seconds))
         self.held[message.list] = state
         if isinstance(message, Snapshot):
-            self.current.add(message.list)
             self._asked_at_seconds.pop(message.list, None)
+        if message.list not in self._asked_at_seconds:
+            self.current.add(message.list)
         return Heard([*events, state], [])
 
     def _ask(self, name: str, now_seconds: float) -> list[ClientMessage]:

@@ -15,6 +15,8 @@ export class Follower {
   constructor() {
     /** @type {string | undefined} */
     this.session = undefined;
+    /** @type {Set<string>} */
+    this.known = new Set(); // the lists there are
     /** @type {Map<string, ListState>} */
     this.held = new Map();
     /** @type {Map<string, number>} */
@@ -29,21 +31,30 @@ export class Follower {
   /** @param {any} message @param {number} nowMs @returns {Heard} */
   hear(message, nowMs) {
     switch (message.type) {
-      case "connected": // on a new socket it may be an earlier session: a market that was begun again
-        return { cleared: this.enter(message.session) };
+      case "connected": {
+        this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+        for (const list of this.held.keys()) if (!this.known.has(list.split("~")[0])) this.forget(list);
+        return { cleared: this.enter(message.session) }; // on a new socket perhaps an earlier one: a market that was begun again
+      }
       case "new_day":
         return { cleared: this.reach(message.session) };
       case "unsubscribed":
-        this.held.delete(message.list);
-        this.askedAt.delete(message.list);
+        this.forget(message.list);
         return { list: message.list };
       case "snapshot":
       case "delta":
+        if (!this.known.has(message.list.split("~")[0])) return {};
         // Yesterday never leaks into today; an ISO date orders as text.
         if (this.session !== undefined && message.session < this.session) return {};
         return { cleared: this.reach(message.session), ...this.follow(message, nowMs) };
     }
     return {};
+  }
+
+  /** @param {string} list */
+  forget(list) {
+    this.held.delete(list);
+    this.askedAt.delete(list);
   }
 
   /** @param {string} session */
