@@ -35,6 +35,8 @@ def stories(seed, steps, *, records=True):
         world.carry_bus(chance.choice([1, 3, None]), chance.choice([None] * 9 + [*FAULTS]), chance.randrange(9))
         world.disturb_socket(chance.randrange(3), chance.choice([None] * 9 + [*FAULTS]), chance.randrange(9))
         watcher.read(world.now, chance.choice([2, None]))
+        if chance.random() < 0.2:
+            world.lose_request(world.watchers.index(watcher))
         watcher.speak(world.now)
         world.check()
     world.calm()
