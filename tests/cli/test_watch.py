@@ -14,7 +14,7 @@ from tradeul.errors import NoAnswer
 from tradeul.settings import load_settings
 
 D = date(2026, 3, 9)
-HEAD = ListHead("winners", "Winners", "change_pct >= 5", (("change_pct", "desc"),), ("price", "change_pct"))
+HEAD = ListHead("winners", "Winners", "change_pct >= 5", (("change_pct", "desc"),), ("price", "change_pct", "volume", "name"))
 CONNECTED = Connected("c", D, "MARKET_OPEN", "SIMULATED", datetime(2026, 3, 9, 15, tzinfo=UTC), [HEAD])
 ROWS = [
     {"symbol": f"S{rank}", "rank": rank, "price": 1234.5, "change_pct": 12.0 - rank, "volume": None, "name": "x" * 40} for rank in range(30)

@@ -100,7 +100,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.calm()
 
 
-Protocol.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True)
+Protocol.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None, derandomize=True)
 TestProtocol = Protocol.TestCase
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 
@@ -119,7 +120,7 @@ def screen(seen: Seen, client: Client, height: int) -> RenderableType:
         parts.append(Text(lacking))
     else:
         room = max(height - HEAD_LINES, 1)
-        parts.append(table(held.rows[:room], dim=not is_current))
+        parts.append(table(held.rows[:room], head.columns if head else (), dim=not is_current))
         if held.count > room:
             parts.append(Text(f"and {held.count - room} more", style="dim"))
     return Group(*parts)
@@ -138,11 +139,11 @@ def _freshness(seen: Seen, held: Snapshot | None) -> Text:
     return Text(f"{as_of} · {age}")
 
 
-def table(rows: list[Row], *, dim: bool) -> Table:
+def table(rows: list[Row], columns: Sequence[str], *, dim: bool) -> Table:
     shown = Table(box=None, pad_edge=False)
     shown.add_column("#", justify="right")
     shown.add_column("symbol", style="bold")
-    names = [name for name in rows[0] if name not in ("symbol", "rank")]
+    names = [name for name in columns if name in rows[0]]  # an edited list's next rows have the others
     for name in names:
         is_text = any(isinstance(row.get(name), str) for row in rows) and not name.endswith("_at")
         shown.add_column(name, justify="left" if is_text else "right", no_wrap=True, max_width=NAME_CHARACTERS, overflow="ellipsis")
