@@ -194,6 +194,15 @@ async def test_a_refusal_that_will_not_change_is_an_error(status, why):
             await losses(f"{address}/{status}", 1)
 
 
+async def test_a_wrong_token_is_told_on_the_socket_since_a_browser_reads_no_status():
+    async def talk(socket):
+        await socket.send_json({"type": "error", "code": "unauthorized", "message": "Show the token."})
+
+    async with serving(talk) as address:
+        with pytest.raises(GatewayRefused, match="Show the token"):
+            await losses(f"{address}/ws", 1)
+
+
 @pytest.mark.parametrize("status", [503, 429])
 async def test_a_gateway_that_is_full_is_asked_again(status):
     async with serving(None) as address:

@@ -24,7 +24,7 @@ from tradeul.client.follower import Event, Follower, read
 from tradeul.clock import Clock, SystemClock
 from tradeul.errors import GatewayRefused, SettingsError
 from tradeul.providers.http import waits
-from tradeul.records.messages import Connected, ListHead, Snapshot, encode
+from tradeul.records.messages import UNAUTHORIZED, Connected, ErrorMessage, ListHead, Snapshot, encode
 
 SILENCE_SECONDS = 15.0  # the gateway says `status` every 5 s
 HANDSHAKE_SECONDS = 10.0
@@ -136,6 +136,8 @@ class Client:
                 understood = read(message.data)
                 if understood is None:
                     continue
+                if isinstance(understood, ErrorMessage) and understood.code == UNAUTHORIZED:
+                    raise GatewayRefused(f"{self.address} refuses: {understood.message}")
                 heard = self._follower.hear(understood, _seconds())
                 for said in heard.to_say:
                     await socket.send_str(encode(said).decode())
