@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import numpy as np
 import polars as pl
+import structlog
 
 from tests.simulator.conftest import SESSION, instant, serving
 from tradeul.analytics.baselines import COLUMNS, SLOTS, Baselines
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
+from tradeul.live import recording
 from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
 from tradeul.providers.http import HttpClient
@@ -85,17 +87,21 @@ def differing(one, other, now, rtol=1e-9):
     return {name: int((~equal).sum()) for name, equal in same.items() if not equal.all()}
 
 
-async def test_killed_at_half_past_ten_and_started_again_every_column_is_that_of_the_run_that_never_stopped(tmp_path):
+async def test_killed_at_half_past_ten_and_started_again_every_column_is_that_of_the_run_that_never_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "CHECKPOINT_BARS", 7000)
     # The vendor speaks on the full second, cycles are between: nothing is heard while nobody lives.
     async with party(tmp_path, instant(10, 24) + timedelta(seconds=0.4)) as lives:
         clock = lives.clock
         whole, killed = lives.start("one"), lives.start("two", tmp_path / "tape")
         await clock.advance_to(instant(10, 30, 17) + timedelta(seconds=0.6))
         await lives.end(killed)
-        again = lives.start("three", tmp_path / "tape")
-        for seconds in (0.1, 2, 20, 60):
-            await clock.advance_to(clock.now() + timedelta(seconds=seconds))
-            assert differing(whole, again, clock.now()) == {}
+        with structlog.testing.capture_logs() as logs:
+            again = lives.start("three", tmp_path / "tape")
+            for seconds in (0.1, 2, 20, 60):
+                await clock.advance_to(clock.now() + timedelta(seconds=seconds))
+                assert differing(whole, again, clock.now()) == {}
+        read, whole_tape = (next(line["bars"] for line in logs if line["event"] == f"live_{of}_read") for of in ("checkpoint", "tape"))
+        assert 0 < read < whole_tape, logs
         frame = again.frame(clock.now())
         known = {name: int(np.isfinite(frame.columns[name]).sum()) for name in PATHS | {"chg_5m", "vol_5m"}}
         assert min(known.values()) > 0 and not frame.columns["partial"].any(), known
