@@ -7,16 +7,19 @@ from itertools import pairwise
 from typing import TypeVar
 from urllib.parse import quote
 
+import structlog
 from yarl import URL
 
 from tradeul.errors import MalformedResponse
 from tradeul.providers.http import HttpClient, check_address
 from tradeul.providers.polygon import wire
+from tradeul.providers.polygon.wire_snapshot import ENDPOINT, decode_snapshot
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
+log = structlog.get_logger()
 STOCKS = {"market": "stocks", "active": "true", "limit": "1000"}
 
 
@@ -28,6 +31,7 @@ class PolygonClient:
         self._http = http
         self._base = base_url.rstrip("/")
         self._bulk = bulk
+        self._unreadable: set[str] = set()  # whose rows in the last snapshot
 
     async def tickers(self) -> list[Ticker]:
         return await self._pages("tickers", "/v3/reference/tickers", STOCKS, wire.decode_tickers)
@@ -69,7 +73,12 @@ class PolygonClient:
         return await self._pages("short interest", "/stocks/v1/short-interest", params, wire.decode_short_interest)
 
     async def market_snapshot(self) -> list[TickerSnapshot]:
-        return await self._ask("market snapshot", "/v2/snapshot/locale/us/markets/stocks/tickers", None, wire.decode_snapshot)
+        rows = await self._ask(ENDPOINT, "/v2/snapshot/locale/us/markets/stocks/tickers", None, decode_snapshot)
+        unreadable = {row.symbol: row.unreadable for row in rows if row.unreadable is not None}
+        if unreadable.keys() - self._unreadable:  # asked every few seconds, it is said once
+            log.warning("snapshot_rows_unreadable", rows=len(unreadable), of=len(rows), first=next(iter(unreadable.items())))
+        self._unreadable = set(unreadable)
+        return rows
 
     async def closures(self) -> list[Closure]:
         return await self._ask("closures", "/v1/marketstatus/upcoming", None, wire.decode_closures)
