@@ -12,7 +12,7 @@ import structlog
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
 from tradeul.live.recording import Recording
-from tradeul.live.recovery import Told, accept, candidates, differing, read_snapshot
+from tradeul.live.recovery import Told, accept, candidates, differing, official_opens, read_snapshot
 from tradeul.live.tape import Seeded
 from tradeul.live.today_table import TodayTable
 from tradeul.providers.ports import MarketData
@@ -61,9 +61,15 @@ class CatchUp:
         return late
 
     async def heal(self, table: TodayTable, told: Told, asked_s: float) -> None:
-        """Ask again for what differs from a snapshot asked at ``asked_s`` (since 04:00); what stays different is the vendor's own."""
+        """Ask again for what differs from a snapshot asked at ``asked_s`` (since 04:00); what stays different is the vendor's own.
+
+        Its official opens are taken at once.
+        """
         self._flush()
         asked = differing(table, told, asked_s)
+        opens = official_opens(table, told)
+        if opens.symbols:
+            self._recording.do(table, opens)
         if not asked:
             return
         table.counts["differences"] += len(asked)

@@ -66,13 +66,32 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     c["snap_regular_low"][who] = say["day_low"]
     c["snap_close"][who] = say["day_close"]
     c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
-    opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)
-    c["open"][who[opened]], c["open_rank"][who[opened]] = say["day_open"][opened], OPEN_OF_SNAPSHOT
+    take_opens(table, official_opens(table, told))
     missing = _is_missing(_missing_shares(table, told, table.subscribed_s or 0.0))
     c["partial"][who[missing]] = 1.0
     dollars = np.nan_to_num(say["accumulated_volume"] * c["snap_price"][who])
     order = np.argsort(-dollars, kind="stable")
     return [told.symbols[place] for place in order if missing[place]]
+
+
+class OpensTold(msgspec.Struct, frozen=True, tag=True):
+    """A snapshot told official opens."""
+
+    symbols: list[str]
+    opens: FloatArray  # dollars
+
+
+def official_opens(table: TodayTable, told: Told) -> OpensTold:
+    """Those that the table does not have from the stream, or from an earlier snapshot."""
+    c, who, opens = table.columns, _places(table, told), told.columns["day_open"]
+    rank = c["open_rank"][who]
+    better = np.flatnonzero((opens > 0) & ((rank < OPEN_OF_SNAPSHOT) | ((rank == OPEN_OF_SNAPSHOT) & (c["open"][who] != opens))))
+    return OpensTold([told.symbols[place] for place in better], opens[better])
+
+
+def take_opens(table: TodayTable, told: OpensTold) -> None:
+    c, who = table.columns, np.array([table.index[symbol] for symbol in told.symbols], np.int64)
+    c["open"][who], c["open_rank"][who] = told.opens, OPEN_OF_SNAPSHOT
 
 
 def is_of_session(row: TickerSnapshot, first_ms: float) -> bool:

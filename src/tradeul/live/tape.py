@@ -27,7 +27,7 @@ import polars as pl
 
 from tradeul.errors import StoreError
 from tradeul.live.arrivals import SAID, Bars, Heard, IntArray, Minutes, joined
-from tradeul.live.recovery import Told, seed_from_snapshot
+from tradeul.live.recovery import OpensTold, Told, seed_from_snapshot, take_opens
 from tradeul.live.today_table import ROOM, TodayTable
 from tradeul.records.bars import HaltChange
 from tradeul.records.frame import FloatArray
@@ -82,8 +82,8 @@ class _NoMinutes(msgspec.Struct, frozen=True, tag=True):
     symbol: int
 
 
-Event: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | Settled | Heard | Minutes
-_Mark: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | Settled | _Halts | _NoMinutes
+Event: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | OpensTold | Settled | Heard | Minutes
+_Mark: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | OpensTold | Settled | _Halts | _NoMinutes
 
 
 def perform(table: TodayTable, event: Event) -> list[str]:
@@ -106,6 +106,8 @@ def perform(table: TodayTable, event: Event) -> list[str]:
             table.set_levels(symbols, atr, prev_close)
         case Seeded(told):
             return seed_from_snapshot(table, told)
+        case OpensTold():
+            take_opens(table, event)
         case Settled(t):
             table.settle(t)
         case Heard():
