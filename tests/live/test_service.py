@@ -285,7 +285,7 @@ class Opening(ScriptedVendor):
 
 
 async def test_the_official_open_is_taken_from_the_next_snapshot(tmp_path):
-    async with living(tmp_path, at(OPEN - 150), Opening) as (clock, _, vendor, service, _):
+    async with living(tmp_path, at(OPEN - 150), Opening) as (clock, _, _, service, _):
         await clock.advance_to(at(OPEN + 140))
         assert (row(service)["open"], service.status().differences) == (10.0, 0)
         await clock.advance_to(at(OPEN + 230))

@@ -28,6 +28,7 @@ from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
+from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.origins import page_origins
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.client import PolygonClient
@@ -107,6 +108,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         group.create_task(api.run())
         await api.started.wait()
         origins |= page_origins(api.port)
+        spare_what_stands()
         await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
 
 
