@@ -5,7 +5,7 @@
 The flood comes from a process of its own, paced by the wall clock: second bars of
 12,400 tickers, each said again while later ones come. It prints what arrived, what
 was merged or dropped, the lag while it lasted, and how long it took to be under a
-second once it was over.
+second once it was over. What an event takes to a browser's socket: `event_to_socket.py`.
 """
 
 import argparse
