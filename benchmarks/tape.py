@@ -10,7 +10,6 @@ one that is there is not recorded again.
 import argparse
 import asyncio
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -42,6 +41,17 @@ def seconds(text: str) -> int:
     return (hour - 4) * 3600 + minute * 60
 
 
+# As live starts it, and what it needed.
+CHILD = """
+import sys
+from tradeul.ops.memory import give_back_freed_memory
+give_back_freed_memory()
+from tradeul.live.checkpoint import main
+main(*sys.argv[1:])
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
 class Seen:
     """The children that write the table down, one by one: how many, the longest, the largest."""
 
@@ -49,12 +59,12 @@ class Seen:
         self.count, self.longest_s, self.peak_mb = 0, 0.0, 0.0
 
     def add(self, files: TapeFiles) -> None:
-        command = [sys.executable, "-m", "tradeul.live.checkpoint", str(files.path(SESSION)), msgspec.json.encode(HOURS).decode()]
+        command = [sys.executable, "-c", CHILD, str(files.path(SESSION)), msgspec.json.encode(HOURS).decode()]
         began = time.perf_counter()
-        subprocess.run(command, check=True)
+        told = subprocess.check_output(command)
         self.count += 1
         self.longest_s = max(self.longest_s, time.perf_counter() - began)
-        self.peak_mb = max(self.peak_mb, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+        self.peak_mb = max(self.peak_mb, int(told.split()[-2]) / 1024)
 
 
 def record(folder: Path, tickers: int, until: int) -> dict[str, float]:

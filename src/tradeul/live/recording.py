@@ -34,7 +34,7 @@ from tradeul.store.tape import TapeFiles
 
 MOST_WAITING = 500_000  # bars, some 100 bytes each: two minutes of a busy market
 PATIENCE_SECONDS = 5.0  # that a write may take
-CHECKPOINT_BARS = 3_000_000  # on the tape that no checkpoint holds, before one is made: a start reads them in 5 s
+CHECKPOINT_BARS = 2_000_000  # on the tape that no checkpoint holds, before one is made: a start reads them in some 3 s
 CHECKPOINT_PATIENCE_SECONDS = 300.0
 CAUGHT_UP_BARS = 2048  # so few may be applied in the event loop
 WITHOUT = "until the next session a start must ask REST what happened, and does not know the paths"
