@@ -55,6 +55,9 @@ class Running(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
 
 
+# The loop lets go of the interpreter at each send and receive; a thread of bulk work then keeps it for so long, not for Python's 5 ms.
+SWITCH_SECONDS = 0.001
+
 Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
 
 
@@ -76,6 +79,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
     watchdog = LoopWatchdog()
+    sys.setswitchinterval(SWITCH_SECONDS)
     gateways: list[str] = []  # where it answers, once it does
     stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
     catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
