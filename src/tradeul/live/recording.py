@@ -16,7 +16,7 @@ next session. This file starts no tasks and opens no files.
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 
 import msgspec
@@ -158,9 +158,10 @@ class Recording:
 
     # --- a start inside a session ------------------------------------------------------------------------------------
 
-    async def rebuilt(self) -> TodayTable | None:
+    async def rebuilt(self, missed: Callable[[TodayTable, float], Awaitable[Sequence[Event]]] | None = None) -> TodayTable | None:
         """The table that the tape tells of, and what was heard since this start; None if its session ended meanwhile.
 
+        ``missed``: what can be had of the time between the two; it is asked once the tape is read, and its answer comes between them.
         From here on it is the one that is recorded; the caller shows it before anything else is heard. A tape
         that cannot be read is set aside: the table is as if this start were the session's first.
         """
@@ -173,6 +174,9 @@ class Recording:
             self._recorded, self._told = table, len(table.symbols)
             since_s = self._since_s
             self.do(table, Connected(since_s) if table.symbols else Opened(table.session, since_s))
+            if table.symbols and missed is not None:
+                for event in await missed(table, since_s):
+                    self.do(table, event)
             while self._visible is visible and self._meanwhile_bars > CAUGHT_UP_BARS:
                 await asyncio.to_thread(self.hear, table, self._taken())
             if self._visible is not visible:

@@ -21,6 +21,7 @@ from tradeul.records.frame import FloatArray
 
 CANDIDATE_DOLLARS = 50_000.0  # the lowest dollar floor of any list: who is below cannot be on one
 SAME_SHARES = 0.5
+MINUTES_LEFT_OPEN = 3  # by a start with a tape: longer ago the seconds were not asked for either
 UNTIL_CLEARED_MS = 23.5 * 3600 * 1000  # the vendor clears the snapshot at 03:30
 NUMBERS = (
     *("accumulated_volume", "minute_start_ms", "minute_close", "minute_volume", "minute_vwap"),
@@ -98,6 +99,22 @@ def is_of_session(row: TickerSnapshot, first_ms: float) -> bool:
     """The row tells when it is from, and each such time lies between this session's 04:00 (``first_ms``) and the next clearing."""
     told = [instant for instant in (row.minute_start_ms, row.last_ms, row.updated_ms) if instant]
     return bool(told) and all(first_ms <= instant < first_ms + UNTIL_CLEARED_MS for instant in told)
+
+
+def traded_since(table: TodayTable, told: Told, since_s: float) -> list[str]:
+    """The symbols of the table that have traded since then (seconds since 04:00), as the snapshot says; those with most dollars first."""
+    say = told.columns
+    known = np.array([symbol in table.index for symbol in told.symbols], np.bool_)
+    traded = known & (np.fmax(say["last_ms"], say["updated_ms"]) >= (table.pre_open_s + since_s) * 1000)
+    dollars = np.nan_to_num(say["accumulated_volume"] * say["minute_close"])
+    return [told.symbols[place] for place in np.argsort(-dollars, kind="stable") if traded[place]]
+
+
+def without_minute_bar(table: TodayTable) -> list[str]:
+    """Symbols whose last minutes before this connection ended without their bar: it was said to nobody."""
+    last = int(table.subscribed_s or 0) // 60
+    found = {int(row) for minute in range(max(last - MINUTES_LEFT_OPEN, 0), last) for row in table.minutes.not_closed(minute)}
+    return [table.symbols[row] for row in sorted(found)]
 
 
 def differing(table: TodayTable, told: Told, settled_s: float) -> list[str]:

@@ -329,7 +329,7 @@ class LiveService:
         with self._clock.busy():
             async with asyncio.TaskGroup() as group:
                 seeding = group.create_task(self._show_snapshot(self._table))
-                table = await self._recording.rebuilt()
+                table = await self._recording.rebuilt(self._catch_up.missed_seconds)
                 if table is not None:
                     self._table = table
                     self._baselines_wanted.set()  # they may be newer than the tape's

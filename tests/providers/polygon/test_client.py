@@ -83,6 +83,16 @@ async def test_raw_prices_are_asked_for(clock):
     ]
 
 
+async def test_seconds_are_asked_by_the_instant(clock):
+    bar = BAR | {"t": 1_750_000_001_000}
+    pages = Pages(first={"resultsCount": 1, "results": [bar]})
+    async with client_of(clock, pages) as client:
+        (found,) = await finish(clock, client.second_bars("BRK.B", 1_750_000_000_000, 1_750_000_009_000))
+    assert (found.symbol, found.start_ms) == ("BRK.B", 1_750_000_001_000)
+    asked = "/v2/aggs/ticker/BRK.B/range/1/second/1750000000000/1750000009000?adjusted=false&sort=asc&limit=50000"
+    assert pages.asked == [asked]
+
+
 async def test_a_symbol_cannot_leave_its_place_in_the_path(clock):
     pages = Pages(first={"resultsCount": 0})
     async with client_of(clock, pages) as client:

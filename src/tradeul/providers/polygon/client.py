@@ -48,7 +48,13 @@ class PolygonClient:
         return await self._ask(f"grouped daily {session}", path, {"adjusted": "false"}, decode)
 
     async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
-        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{minutes}/minute/{start}/{end}"
+        return await self._bars(symbol, f"{minutes}/minute/{start}/{end}")
+
+    async def second_bars(self, symbol: str, start_ms: int, end_ms: int) -> list[IntradayBar]:
+        return await self._bars(symbol, f"1/second/{start_ms}/{end_ms}")
+
+    async def _bars(self, symbol: str, of: str) -> list[IntradayBar]:
+        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{of}"
         params = {"adjusted": "false", "sort": "asc", "limit": "50000"}
         endpoint = f"intraday bars {symbol}"
         bars = await self._pages(endpoint, path, params, partial(wire.decode_intraday, symbol=symbol))
