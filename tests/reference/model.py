@@ -58,7 +58,7 @@ class Reference:
             elif message["ev"] == "LULD" and (17 in message["i"] or 18 in message["i"]):
                 t = message["t"] / 1e9 - self.hours.pre_open
                 if 0 <= t < self.hours.end:
-                    self.ticker(message["T"]).halted = 17 in message["i"]
+                    self.ticker(message["T"]).tell_halt(t, halted=17 in message["i"])
         for _, is_minute, _, symbol, bar in sorted(bars, key=lambda found: found[:3]):
             self.ticker(symbol).take(bar, is_minute=is_minute)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tests.reference.hours import OPEN, Hours
 
 Row = dict[str, Any]
+STILL_PRINTS = 10  # seconds after a halt was told; who trades later has resumed
 WINDOWS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800}
 
 
@@ -70,6 +71,7 @@ class Today:
         self.arrivals = 0
         self.tells_trades = False
         self.halted: bool | None = None
+        self.halt_known_at = -math.inf  # the instant that the newest word of it is of
         self.high_at: int | None = None
         self.low_at: int | None = None
         self.high_marks: set[int] = set()  # 5-second rows
@@ -103,11 +105,18 @@ class Today:
             known = self.second_extremes.get(minute, (bar.high, bar.low))
             self.second_extremes[minute] = max(known[0], bar.high), min(known[1], bar.low)
         self.count(bar, before)
+        if self.halted and bar.end >= self.prices[-1][0] and bar.start - STILL_PRINTS > self.halt_known_at:
+            self.halted, self.halt_known_at = False, bar.start - STILL_PRINTS
         self.judge(bar, high, low)
         if is_minute and before:
             self._standing = None  # what it replaces may have been the extreme
         else:
             self._standing = (bar.high, bar.low) if high is None else (max(high, bar.high), min(low, bar.low))
+
+    def tell_halt(self, t: float, *, halted: bool) -> None:
+        """An older word never undoes a newer one."""
+        if t >= self.halt_known_at:
+            self.halted, self.halt_known_at = halted, t
 
     def fill(self, bars: list[Bar]) -> None:
         """Minutes asked for later: each replaces what was counted; nothing is exceeded or crossed by the past."""
