@@ -1,7 +1,7 @@
 """The reference: the vendor's raw messages in, at any minute every column of every row and the eleven lists out.
 
     Past (raw REST rows) -> history.py -> one Base a ticker --+
-    stream messages -> today.py: one Today a ticker ----------+-> rows -> lists.py
+    stream messages, polls.py -> today.py: one Today a ticker +-> rows -> lists.py
 
 Slow and plain, written from CONTRACT.md and FORMATS.md alone, and sharing no
 code with the product. What those leave open is in docs/columns.md.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tests.reference.history import Base, Past, bases
 from tests.reference.hours import OPEN, Hours
 from tests.reference.lists import lists_of
+from tests.reference.polls import Polls
 from tests.reference.today import Bar, Today, change, minute_bar, stream_bar
 
 Row = dict[str, Any]
@@ -31,6 +32,7 @@ class Reference:
         self.bases = bases(past)
         self.heard_from: float | None = None
         self.last_open: dict[str, list[str]] = {}
+        self.polls = Polls(hours)
         self.today: dict[str, Today] = {}
         self.whole_at = 0.0
         self.snapshot_due = False  # nobody has said yet who traded before we listened
@@ -62,12 +64,18 @@ class Reference:
         for _, is_minute, _, symbol, bar in sorted(bars, key=lambda found: found[:3]):
             self.ticker(symbol).take(bar, is_minute=is_minute)
 
+    def hear_poll(self, rows: list[Row]) -> None:
+        """The snapshot, asked in place of a stream."""
+        bars = enumerate(self.polls.bars(rows))
+        for _, (symbol, bar) in sorted(bars, key=lambda found: (found[1][1].end, found[0])):
+            self.ticker(symbol).take_poll(bar)
+
     # --- a start inside the session, a new connection ---------------------------------------------------------------
 
     def restart(self, t: float) -> None:
         """Everything heard is forgotten; the stream is heard anew from ``t`` on."""
         self.heard_from = t
-        self.today = {}
+        self.today, self.polls = {}, Polls(self.hours)
         self.snapshot_due = True
         for symbol in self.bases:
             self.ticker(symbol)

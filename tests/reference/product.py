@@ -12,6 +12,7 @@ import polars as pl
 from tests.reference.hours import EASTERN
 from tradeul.analytics.baselines import Baselines
 from tradeul.live.frames import market_frame
+from tradeul.live.polling import SnapshotBars
 from tradeul.live.recovery import read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
@@ -46,22 +47,28 @@ class Product:
         self.last_open = {}
         self.join = None
         self.table = self.empty_table()
+        self.polls = self.no_polls()
 
-    def empty_table(self):
+    def empty_table(self, since=0):
         table = TodayTable(self.hours, 64)
+        table.begin_live(since)
         levels = self.baselines.table
         table.set_levels(levels["symbol"].to_list(), levels["atr"].to_numpy(), levels["prev_close"].to_numpy())
         return table
+
+    def no_polls(self):
+        return SnapshotBars(int(self.hours.pre_open_at.timestamp() * 1000))
 
     def hear(self, frames):
         """Frames of messages, in order; a frame may tell of a new connection."""
         self.table.apply(*(decode_frame(json.dumps(frame).encode(), 0).batch for frame in frames))
 
+    def poll(self, rows):
+        """A snapshot in place of a stream."""
+        self.table.apply(self.polls.take(decode_snapshot(json.dumps({"count": len(rows), "tickers": rows}).encode()), 0))
+
     def restart(self, t):
-        self.table = TodayTable(self.hours, 64)
-        self.table.begin_live(t)
-        levels = self.baselines.table
-        self.table.set_levels(levels["symbol"].to_list(), levels["atr"].to_numpy(), levels["prev_close"].to_numpy())
+        self.table, self.polls = self.empty_table(t), self.no_polls()
 
     def reconnect(self, t):
         self.table.reconnected(t)

@@ -62,6 +62,7 @@ class Today:
         self.hours, self.atr, self.prev_close = hours, atr, prev_close
         self.minutes: dict[int, Bar] = {}  # AM and REST bars by start
         self.seconds: dict[int, dict[int, Bar]] = {}  # minute -> start -> A bar
+        self.steps: dict[int, list[tuple[int, Bar, Bar | None]]] = {}  # polled: minute -> (end, what it says now, what it said)
         self.second_extremes: dict[int, tuple[float, float]] = {}  # minute -> highest, lowest of any version
         self.prices: list[tuple[int, int, float]] = []  # (end, arrival, close) of every bar that counted, sorted
         self.opens: list[tuple[int, int, float]] = []  # (start, -arrival, open) of regular ones
@@ -113,6 +114,12 @@ class Today:
         else:
             self._standing = (bar.high, bar.low) if high is None else (max(high, bar.high), min(low, bar.low))
 
+    def take_poll(self, bar: Bar) -> None:
+        """A minute as a poll shows it: what it says beyond the poll before counts at its end."""
+        before = self.minutes.get(bar.start)
+        self.take(bar, is_minute=True)
+        self.steps.setdefault(bar.start, []).append((bar.end, bar, before))
+
     def tell_halt(self, t: float, *, halted: bool) -> None:
         """An older word never undoes a newer one."""
         if t >= self.halt_known_at:
@@ -122,6 +129,8 @@ class Today:
         """Minutes asked for later: each replaces what was counted; nothing is exceeded or crossed by the past."""
         for bar in sorted(bars):
             before = [self.minutes[bar.start]] if bar.start in self.minutes else list(self.seconds.get(bar.start, {}).values())
+            if bar.start in self.steps:
+                self.steps[bar.start].append((bar.end, bar, before[0]))
             self.minutes[bar.start] = bar
             self.count(bar, before)
         self._standing = None
@@ -214,7 +223,10 @@ class Today:
         newest = self.prices[-1][0] if self.prices else 0
         for minute in range(int(t) // 60 * 60, newest + 60, 60):
             whole, seconds = self.minutes.get(minute), self.seconds.get(minute, {})
-            if whole is None:
+            if minute in self.steps:
+                steps = [step for step in self.steps[minute] if step[0] > t]
+                after, before = [now for _, now, _ in steps], [then for _, _, then in steps if then is not None]
+            elif whole is None:
                 after, before = [bar for bar in seconds.values() if bar.end > t], []
             elif whole.end > t:  # what it says beyond its seconds counts at its end
                 after, before = [whole], [bar for bar in seconds.values() if bar.end <= t]

@@ -145,6 +145,7 @@ class _Day(msgspec.Struct, gc=False):
 class _Minute(_Day, gc=False):
     t: Instant | None = None
     av: Amount | None = None
+    n: Amount | None = None
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -389,6 +390,7 @@ def _ticker_snapshot(symbol: str, row: _SnapshotRow) -> TickerSnapshot:
         minute.c or None,
         minute.v if minute.c else None,
         minute.vw or None,
+        _whole(minute.n) or None,
         minute.av or None,
         trade.p or None,
         epoch_ms(trade.t),
