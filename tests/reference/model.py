@@ -113,8 +113,11 @@ class Reference:
         return Look(rows, lists)
 
     def row(self, symbol: str, t: float, *, trades_told: bool) -> Row:
+        return self.completed(symbol, self.today[symbol].columns(t, trades_told=trades_told), t)
+
+    def completed(self, symbol: str, row: Row, t: float) -> Row:
+        """What today says of a ticker, held against its past and the clock."""
         base = self.bases.get(symbol, Base())
-        row = self.today[symbol].columns(t, trades_told=trades_told)
         row |= {"symbol": symbol, "name": base.name, "class": base.kind, "exchange": base.exchange, "industry": base.industry}
         row |= {"phase": self.hours.phase(t), "corp_action": corporate_action(base, row["price"])}
         row |= {"since_open_s": t - OPEN if t >= OPEN else None, "since_close_s": t - self.hours.close if t >= self.hours.close else None}
@@ -133,14 +136,14 @@ class Reference:
         return {
             "expected_volume": expected,
             "rvol": over(volume, expected),
-            "rvol_5m": row["vol_5m"] / usual_5m if usual_5m is not None and usual_5m >= 200 and row["vol_5m"] is not None else None,
+            "rvol_5m": over(row["vol_5m"], usual_5m) if usual_5m is not None and usual_5m >= 200 else None,
             "slot_lz": self.slot_lz(base, row["vol_5m"], t),
-            "baseline": "none" if base.sessions == 0 else "thin" if base.sessions < 5 or (expected or 0) < 1000 else "ready",
+            "baseline": self.quality(base, expected),
             "prev_close": base.prev_close,
             "change_pct": change(price, base.prev_close),
             "gap_pct": change(gap_price, base.prev_close),
             "from_open_pct": change(price, row["open"]),
-            "post_change_pct": change(price, row["close"]),
+            "post_change_pct": change(price, row["close"]) if t >= self.hours.close else None,
             "atr": atr,
             "atr_pct": over(atr, price, 100),
             "range_atr": over(spread, atr),
@@ -173,6 +176,9 @@ class Reference:
         if slot in (self.hours.slot(OPEN), self.hours.slot(self.hours.close)):
             gone = math.sqrt(gone)
         return before + gone * (base.cumulative[int(slot)] - before)
+
+    def quality(self, base: Base, expected: float | None) -> str:
+        return "none" if base.sessions == 0 else "thin" if base.sessions < 5 or (expected or 0) < 1000 else "ready"
 
     def slot_lz(self, base: Base, volume_5m: float | None, t: float) -> float | None:
         if base.sessions < 5 or volume_5m is None or base.log_mean is None or base.log_sd is None:

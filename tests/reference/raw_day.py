@@ -334,6 +334,22 @@ class RawDay:
         """The minutes that ended by ``t``, as they finally stand."""
         return [minute for start, minute in sorted(self.truth.get(symbol, {}).items()) if start + 60 <= t]
 
+    def grouped(self) -> list[Row]:
+        """The session's daily bars: prices of regular hours, shares of all; some rows lack `vw` and `n`. Who never opened has none."""
+        rows = []
+        for number, script in enumerate(self.scripts):
+            minutes = self.minutes(script.symbol, self.hours.end)
+            regular = [m for m in minutes if OPEN <= m["t"] // 1000 - self.hours.pre_open < self.hours.close]
+            if not regular:
+                continue
+            volume = sum(minute["v"] for minute in minutes)
+            row = {"T": script.symbol, "o": self.opens[script.symbol], "c": regular[-1]["c"], "v": volume, "t": self.hours.pre_open * 1000}
+            row |= {"h": max([row["o"], *(m["h"] for m in regular)]), "l": min([row["o"], *(m["l"] for m in regular)])}
+            if number % 11:
+                row |= {"vw": sum(m["vw"] * m["v"] for m in minutes) / volume, "n": sum(m["n"] for m in minutes)}
+            rows.append(row)
+        return rows
+
     def snapshot(self, t: float) -> list[Row]:
         rows = []
         for script in self.scripts:
