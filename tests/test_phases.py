@@ -121,7 +121,7 @@ def test_a_past_close_fills_the_lists_that_the_page_says_and_the_others_lack_wha
     said = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", PAGE.split("## What lists lack")[1], re.MULTILINE))
     seen = market(REGULAR, BY_DAILY_BARS)
     lack = {found.name: ", ".join(f"`{name}`" for name in lacking(seen, found)) or UNKNOWN for found in built_in_lists()}
-    assert {name: text for name, text in lack.items()} == said
+    assert lack == said
 
 
 @pytest.mark.parametrize("named", re.findall(r"`(tests/[a-z_/]+\.py)::(\w+)`", PAGE), ids=lambda pair: pair[1])

@@ -145,6 +145,7 @@ class Market:
         self.seconds = (frame.as_of - hours.pre_open_at).total_seconds()
         self._t = frame.as_of.timestamp()
         self._numbers: dict[str, FloatArray] = {}
+        self.delivered: dict[str, bool] = {}  # filled by `scan.lacking`: a thousand lists ask for the same
         self._unknown = np.full(len(join.symbols), np.nan)
         self.auction_slots = {int((at - hours.pre_open_at).total_seconds() // rvol.SLOT_SECONDS) for at in (hours.open_at, hours.close_at)}
 
@@ -237,9 +238,18 @@ class Market:
         """Some columns, of all rows or of those at ``places``."""
         if places is None:
             return pl.DataFrame([self.series(name) for name in names])
-        at = pl.Series(places)
-        numbers = {name: pl.Series(name, self[name][places], nan_to_null=True) for name in names if KINDS[name] is Kind.NUMBER}
-        return pl.DataFrame([numbers[name] if name in numbers else self.series(name).gather(at) for name in names])
+        return pl.DataFrame([self._series_at(name, places) for name in names])
+
+    def _series_at(self, name: str, places: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> pl.Series:
+        if KINDS[name] is Kind.NUMBER:
+            return pl.Series(name, self[name][places], nan_to_null=True)
+        if name == "phase":
+            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(places))
+        if name in CODED:
+            words = CODED[name]
+            codes = self[name][places]
+            return pl.Series(name, (*words, None))[np.where((codes >= 0) & (codes < len(words)), codes, len(words)).astype(np.uint32)]
+        return self.series(name)[places]
 
     def is_unverified(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         mask = np.zeros(len(self), dtype=np.bool_)
