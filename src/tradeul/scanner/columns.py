@@ -216,19 +216,24 @@ class Market:
         values = self.join.texts.get(name)
         return [None if values is None else values[place] for place in places]
 
-    def series(self, name: str) -> pl.Series:
-        kind = KINDS[name]
-        if kind is Kind.NUMBER:
-            return pl.Series(name, self[name], nan_to_null=True)
-        if kind is Kind.CONDITION:
-            return pl.Series(name, self[name], nan_to_null=True) != 0
+    def series(self, name: str, places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.Series:
+        """A column as polars has it, of all rows or of those at ``places``."""
+        at = slice(None) if places is None else places
+        if KINDS[name] is not Kind.TEXT:
+            numbers = pl.Series(name, self[name][at], nan_to_null=True)
+            return numbers if KINDS[name] is Kind.NUMBER else numbers != 0
         if name == "phase":
-            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self))
+            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self) if places is None else len(places))
         if name in CODED:
-            return pl.Series(name, CODED[name]).gather(pl.Series(self._codes(name), nan_to_null=True).cast(pl.UInt32))
+            codes = self._codes(name)[at]
+            return pl.Series(name, (*CODED[name], None))[np.where(codes == codes, codes, len(CODED[name])).astype(np.uint32)]
         if name == "corp_action" and len(doubtful := self._doubtful()):
-            return self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
-        return self.join.series[name] if name in self.join.series else pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
+            texts = self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
+        elif name in self.join.series:
+            texts = self.join.series[name]
+        else:
+            texts = pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
+        return texts if places is None else texts[places]
 
     def _codes(self, name: str) -> FloatArray:
         codes = self[name]
@@ -236,20 +241,7 @@ class Market:
 
     def table(self, names: Iterable[str], places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.DataFrame:
         """Some columns, of all rows or of those at ``places``."""
-        if places is None:
-            return pl.DataFrame([self.series(name) for name in names])
-        return pl.DataFrame([self._series_at(name, places) for name in names])
-
-    def _series_at(self, name: str, places: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> pl.Series:
-        if KINDS[name] is Kind.NUMBER:
-            return pl.Series(name, self[name][places], nan_to_null=True)
-        if name == "phase":
-            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(places))
-        if name in CODED:
-            words = CODED[name]
-            codes = self[name][places]
-            return pl.Series(name, (*words, None))[np.where((codes >= 0) & (codes < len(words)), codes, len(words)).astype(np.uint32)]
-        return self.series(name)[places]
+        return pl.DataFrame([self.series(name, places) for name in names])
 
     def is_unverified(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         mask = np.zeros(len(self), dtype=np.bool_)
