@@ -1,6 +1,6 @@
 """Data maintenance at full size: a first load, one session more, an evening; beside each, only downloading and decoding the same.
 
-    python benchmarks/maintenance.py [--tickers 12400] [--sessions 30] [--sample 60]
+    python benchmarks/maintenance.py [--tickers 12400] [--sessions 30] [--daily 30] [--sample 60]
 
 Each figure comes from a process of its own against a fresh simulator, so that
 nobody finds what another has warmed up; the simulator's own work is in all of
@@ -58,6 +58,7 @@ class Given(msgspec.Struct, frozen=True):
     folder: str
     tickers: int
     sessions: int
+    daily: int
     sample: int
 
 
@@ -98,7 +99,7 @@ async def download(place: Place, sessions: list[date], files: list[date]) -> str
         return (await asyncio.to_thread(decode_minute_file, found.data, str(session))).height
 
     tickers = await place.market.tickers()
-    await place.market.splits(CALENDAR.before(SESSION, place.given.sessions)[0], SESSION)
+    await place.market.splits(CALENDAR.before(SESSION, place.given.daily)[0], SESSION)
     bars = await gathered((_count(place.market.grouped_daily(session)) for session in sessions), AHEAD["ohlc_daily"])
     rows = await gathered(map(file, files), AHEAD[VOLUME_SLOTS])
     return f"{len(tickers):,} tickers, {sum(bars):,} daily bars, {sum(rows):,} minute bars"
@@ -111,7 +112,7 @@ async def _count(work: Awaitable[list[T]]) -> int:
 async def download_evening(place: Place) -> str:
     daily = await place.market.grouped_daily(SESSION)
     await place.market.tickers()
-    await place.market.splits(CALENDAR.before(SESSION, place.given.sessions)[0], NEXT)
+    await place.market.splits(CALENDAR.before(SESSION, place.given.daily)[0], NEXT)
     bars = await asyncio.gather(*(_count(place.market.intraday_bars(bar.symbol, 5, SESSION, SESSION)) for bar in daily))
     return f"{len(daily):,} tickers, {sum(bars):,} five-minute bars"
 
@@ -159,13 +160,13 @@ async def measure(given: Given) -> Measured:
         address = f"http://127.0.0.1:{child.ready['port']}"
         http = await stack.enter_async_context(HttpClient(clock, PER_MINUTE, 10, "k"))
         market, files = PolygonClient(http, address), PolygonFlatFiles(clock, address, "flatfiles", "k", "k")
-        windows = Windows(given.sessions, given.sessions, 20)
+        windows = Windows(given.daily, given.sessions, 20)
         place = Place(given, clock, http, market, files, windows, stack)
-        sessions = CALENDAR.before(SESSION, given.sessions)
+        daily, sessions = CALENDAR.before(SESSION, given.daily), CALENDAR.before(SESSION, given.sessions)
         began, cpu = time.monotonic(), time.process_time()
         match given.measure:
             case "download":
-                remark = await download(place, sessions, sessions)
+                remark = await download(place, daily, sessions)
             case "download more":
                 remark = await download(place, [SESSION], [SESSION])
             case "download evening":
@@ -192,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tickers", type=int, default=12_400)
     parser.add_argument("--sessions", type=int, default=30)
+    parser.add_argument("--daily", type=int, default=30, help="sessions of daily bars kept")
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -208,7 +210,7 @@ def main() -> None:
             if name in ("more", "evening"):
                 shutil.copytree(Path(folder) / "load", state)
             state.mkdir(exist_ok=True)
-            found[name] = one = apart(Given(name, str(state), arguments.tickers, arguments.sessions, arguments.sample))
+            found[name] = one = apart(Given(name, str(state), arguments.tickers, arguments.sessions, arguments.daily, arguments.sample))
             cost = f"{one.cpu_seconds:6.1f} s of a core, peak {one.peak_mb:6.0f} MB, {one.requests:,} answers of REST"
             print(f"{name:>17}: {one.seconds:7.1f} s, {cost}")
             print(f"{'':>19}{one.remark}", flush=True)

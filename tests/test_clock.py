@@ -1,10 +1,11 @@
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradeul.clock import SimulatedClock, SteppedClock
+from tradeul.clock import STANDS, SimulatedClock, SteppedClock, SystemClock
 
 START = datetime(2026, 3, 9, 13, 28, 40, tzinfo=UTC)
 
@@ -14,6 +15,22 @@ def test_the_anchor_survives_a_restart(tmp_path):
     first = SimulatedClock.resume_or_start(path, START, 2.0)
     again = SimulatedClock.resume_or_start(path, START + timedelta(days=9), 5.0)
     assert (again.anchor_at, again.started_at, again.speed) == (first.anchor_at, START, 2.0)
+
+
+@given(st.lists(st.floats(-9.9, 3600)))
+def test_a_clock_that_is_set_back_a_little_never_goes_back(steps):
+    wall = iter([START, *(START + timedelta(seconds=step) for step in itertools.accumulate(max(step, -9.9) for step in steps))])
+    clock = SystemClock(lambda: next(wall))
+    shown = [clock.now() for _ in steps]
+    assert all(later >= earlier or earlier - later >= STANDS for earlier, later in itertools.pairwise([START, *shown]))
+
+
+async def test_a_clock_that_is_set_back_a_lot_is_followed_and_who_waits_looks_anew():
+    walls = [START, START, START, START - timedelta(hours=1)]
+    clock = SystemClock(lambda: walls.pop(0) if len(walls) > 1 else walls[0])
+    async with asyncio.timeout(5):
+        await clock.sleep_until(START + timedelta(seconds=0.01))
+    assert clock.now() == START - timedelta(hours=1)
 
 
 @given(st.floats(0, 40), st.integers(1, 24))

@@ -16,7 +16,7 @@ import heapq
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Protocol
 
 # A laptop that slept, or a clock that was set, is noticed within this long.
 LOOK_EVERY_SECONDS = 30.0
+STANDS = timedelta(seconds=10)
 # The loop is taken to be at rest after this many turns in which nobody was busy.
 QUIET_TURNS = 25
 
@@ -49,12 +50,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The machine's time. Set back by a little it stands still until that is made good, so that no session ends twice."""
+
+    def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._wall = wall
+        self._newest = wall()
+
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        wall = self._wall()
+        if not self._newest - STANDS < wall < self._newest:
+            self._newest = wall
+        return self._newest
 
     async def sleep_until(self, instant: datetime) -> None:
-        while (left := (instant - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(min(left, LOOK_EVERY_SECONDS))
+        """Ends early when the clock is set back by more: who waits for an instant looks anew."""
+        before = self.now()
+        while before <= (now := self.now()) < instant:
+            before = now
+            await asyncio.sleep(min((instant - now).total_seconds(), LOOK_EVERY_SECONDS))
 
     async def sleep(self, seconds: float) -> None:
         await self.sleep_until(self.now() + timedelta(seconds=seconds))

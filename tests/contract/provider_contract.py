@@ -118,9 +118,10 @@ class ProviderContract:
         first, again = [await vendor.ask(vendor.files.minute_file(vendor.previous_session(2))) for _ in range(2)]
         assert (first.etag, first.data) == (again.etag, again.data)
         assert first.etag
-        assert await vendor.ask(vendor.files.etag(vendor.previous_session(2))) == first.etag
+        assert not await vendor.ask(vendor.files.is_replaced(vendor.previous_session(2), first.etag))
+        assert await vendor.ask(vendor.files.is_replaced(vendor.previous_session(2), "another"))
         assert await vendor.ask(vendor.files.minute_file(vendor.clock.now().date())) is None
-        assert await vendor.ask(vendor.files.etag(vendor.clock.now().date())) is None
+        assert not await vendor.ask(vendor.files.is_replaced(vendor.clock.now().date(), first.etag))
 
     async def test_the_streams_minutes_are_those_of_rest(self, vendor):
         began = vendor.clock.now()

@@ -124,11 +124,11 @@ class SmallMarket:
                 lines.append(f"{symbol},{volume:.0f},{open_},{close},{high},{low},{pre_open_ns + place * 60 * 10**9},{trades}")
         return FlatFile(session, self.etags.get(session, "etag"), gzip.compress("\n".join([*lines, ""]).encode(), 1))
 
-    async def etag(self, session):
+    async def is_replaced(self, session, etag):
         self.heads[session] += 1
-        if "etag" in self.faults:
-            raise self.faults["etag"]
-        return self.etags.get(session, "etag")
+        if "is_replaced" in self.faults:
+            raise self.faults["is_replaced"]
+        return self.etags.get(session, "etag") != etag
 
 
 class House:

@@ -65,8 +65,8 @@ class Vendor(PolygonClient):
     async def minute_file(self, session):
         return await self._files.minute_file(session)
 
-    async def etag(self, session):
-        return await self._files.etag(session)
+    async def is_replaced(self, session, etag):
+        return await self._files.is_replaced(session, etag)
 
 
 @asynccontextmanager

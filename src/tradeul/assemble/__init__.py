@@ -81,7 +81,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     mode = access.mode
     is_late = mode is Mode.DELAYED
     at = settings.host, settings.maintenance_port
-    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
+    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     delay = FEED_DELAY_SECONDS if is_late else 0.0

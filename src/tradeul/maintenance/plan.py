@@ -49,13 +49,14 @@ RANGE_SESSIONS = 30
 class Step(msgspec.Struct, frozen=True):
     """One unit of work. ``ranged``: several sessions by one call per ticker; else one session by one call.
 
-    ``afresh``: what stands is asked for again.
+    ``afresh``: what stands is asked for again. ``last``, of a publication: the plan has none of this session after it.
     """
 
     dataset: str
     sessions: tuple[date, ...]
     ranged: bool = False
     afresh: bool = False
+    last: bool = True
 
     @property
     def session(self) -> date:
@@ -74,7 +75,12 @@ def plan(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions 
         names = [options.only]
     elif options.from_task is not None:
         names = names[names.index(options.from_task) :]
-    return [msgspec.structs.replace(step, afresh=options.force) for step in steps if step.dataset in names]
+    last = {step.session: place for place, step in enumerate(steps) if step.dataset == REDIS_SYNC}
+    return [
+        msgspec.structs.replace(step, afresh=options.force, last=step.dataset != REDIS_SYNC or last[step.session] == place)
+        for place, step in enumerate(steps)
+        if step.dataset in names
+    ]
 
 
 def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:

@@ -71,8 +71,8 @@ class MinuteFiles(Protocol):
         """The session's file, or None while it does not exist."""
         ...
 
-    async def etag(self, session: date) -> str | None:
-        """The mark of the session's file as it is now, without reading it; None while there is none."""
+    async def is_replaced(self, session: date, etag: str) -> bool:
+        """Whether another file stands there than the one marked ``etag``, without reading it. False while there is none."""
         ...
 
 

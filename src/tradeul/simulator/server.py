@@ -26,6 +26,7 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
+from tradeul import __version__
 from tradeul.clock import Clock, LateClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import Calendar
@@ -137,7 +138,7 @@ class SimulatorServer:
         self.market = market
         stream = StreamServer(market, self._clock, self._accepts, self._stream_fault, partial(may_stream, delayed=False))
         late = StreamServer(market, LateClock(self._clock, LATE), self._accepts, self._stream_fault, partial(may_stream, delayed=True))
-        files = self._files = FlatFiles(market)
+        files = self._files = FlatFiles(market, self._mark())
         app = web.Application(middlewares=[self._guard])
         for path, answering in ROUTES.items():
             app.router.add_get(path, partial(self._rest, market, answering))
@@ -198,6 +199,10 @@ class SimulatorServer:
         if config.recording is not None:
             return RecordedMarket(config.recording, self._calendar)
         return SyntheticMarket(config.seed, config.tickers, self._calendar)
+
+    def _mark(self) -> str:
+        seed, tickers, recording = self._config.seed, self._config.tickers, self._config.recording
+        return f"{__version__} {seed} {tickers}" if recording is None else f"{recording} {recording.stat().st_mtime_ns}"
 
     def _stream_fault(self) -> str | None:
         return self.faults.next(STREAM)
@@ -286,6 +291,8 @@ class SimulatorServer:
         session = files.session_of(key, self._clock.now())
         if session is None:
             return web.Response(status=404, body=no_such_key(key), content_type="application/xml")
+        if request.headers.get(hdrs.IF_NONE_MATCH, "").strip('"') == files.etag(session):
+            return web.Response(status=304, headers={hdrs.ETAG: f'"{files.etag(session)}"'})
         with self._clock.busy():
             stored = await asyncio.get_running_loop().run_in_executor(self._file_thread, files.file, session)
         headers: dict[str, str] = {
@@ -293,8 +300,6 @@ class SimulatorServer:
             hdrs.LAST_MODIFIED: format_datetime(stored.modified_at, usegmt=True),
             hdrs.ACCEPT_RANGES: "bytes",
         }
-        if request.headers.get(hdrs.IF_NONE_MATCH, "").strip('"') == stored.etag:
-            return web.Response(status=304, headers=headers)
         kind = BODY_FAULT.get()
         if kind == "reset":
             return await _half(request, stored.data)

@@ -8,6 +8,9 @@ import pytest
 
 from tests.maintenance.conftest import SESSION
 from tradeul.analytics.baselines import Baselines
+from tradeul.errors import VendorUnavailable
+from tradeul.maintenance.datasets import REDIS_SYNC
+from tradeul.maintenance.plan import Step
 from tradeul.market_calendar import at
 from tradeul.records.partitions import State
 
@@ -67,7 +70,7 @@ async def test_the_pointer_never_goes_back(loaded):
     assert (await loaded.service.reconcile()).success
     assert await loaded.bus.redis.get("baselines:current") == b"2026-03-10"
     await loaded.service._parts.tasks["redis_sync"].prepare(
-        type("S", (), {"session": SESSION})(), {(r.dataset, r.session): r for r in loaded.catalog.ledger()}, None
+        Step(REDIS_SYNC, (SESSION,)), {(r.dataset, r.session): r for r in loaded.catalog.ledger()}, None
     )
     assert await loaded.bus.redis.get("baselines:current") == b"2026-03-10"
 
@@ -98,3 +101,24 @@ async def test_an_emptied_bus_is_whole_again(loaded):
         key: value for key, value in before.items() if ":universe" not in key
     }
     assert await loaded.bus.redis.scard("ticker:universe") == 40
+
+
+async def test_lookup_keys_are_written_once_history_is_whole_and_not_after_each_stage(house, monkeypatch):
+    """Until then the run's last publication writes them, so that a run which cannot complete leaves them too."""
+    counts, put = [], house.bus.put_universe
+
+    async def counted():
+        baselines = Baselines.from_arrow(await house.bus.get_baselines(SESSION))
+        counts.append(baselines.complete)
+        await put()
+
+    monkeypatch.setattr(house.bus, "put_universe", counted)
+    house.market.faults["minute_file"] = house.market.faults["intraday_bars"] = VendorUnavailable("503")
+    assert not (await house.service.reconcile()).success
+    assert counts == [False]
+    assert (house.row("redis_sync", SESSION).state, await house.bus.redis.scard("ticker:universe")) == (State.COMPLETED, 40)
+    house.market.faults.clear()
+    house.restart()
+    monkeypatch.setattr(house.bus, "put_universe", counted)
+    assert (await house.service.reconcile()).success
+    assert counts == [False, True]

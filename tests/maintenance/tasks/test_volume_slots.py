@@ -215,7 +215,7 @@ async def test_only_whole_runs_look_for_replaced_files_and_only_for_partitions_t
 
 @pytest.mark.parametrize("error", [NotEntitled("403"), Unauthorized("401"), VendorUnavailable("503")])
 async def test_a_store_that_does_not_say_changes_nothing_and_is_told_once(replaced, error):
-    replaced.market.faults["etag"] = error
+    replaced.market.faults["is_replaced"] = error
     with structlog.testing.capture_logs() as logs:
         run = await replaced.service.reconcile()
     assert run.success and run.completed == 0 and not replaced.market.calls
@@ -241,13 +241,13 @@ async def test_a_replacement_that_cannot_be_had_leaves_what_stood_complete_and_i
 
 
 async def test_a_file_that_was_withdrawn_leaves_what_stood_complete(replaced):
-    async def nothing(_session):
+    async def nothing(*_asked):
         return None
 
     before = replaced.row("volume_slots", EARLIER).checksum
     replaced.market.minute_file = nothing
     assert (await replaced.service.reconcile()).success
-    replaced.market.etag = nothing
+    replaced.market.is_replaced = nothing
     assert (await replaced.service.reconcile()).completed == 0
     assert (replaced.row("volume_slots", EARLIER).checksum, asked(replaced)) == (before, set())
 

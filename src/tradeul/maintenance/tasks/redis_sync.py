@@ -1,7 +1,7 @@
 """From the lake onto the bus: the baselines for our own services, then what other programs look tickers up by.
 
     baselines:{session} -> baselines:changed                         at once: the lists wait for it
-    metadata:ticker:*, rvol:hist:avg:*, ticker:universe (renamed)    of the newest session, once history is whole
+    metadata:ticker:*, rvol:hist:avg:*, ticker:universe (renamed)    of the newest session, once history is whole or the run ends
     baselines:current                                                moved last
 
 Both sides are counted. The bus is disposable, so this is also what heals it
@@ -23,7 +23,7 @@ from tradeul.bus.topics import BASELINES_CHANGED
 from tradeul.errors import IncompleteData
 from tradeul.maintenance.datasets import BASELINES, REDIS_SYNC, TICKERS, Schedule
 from tradeul.maintenance.ledger import USABLE, Landed, Ledger, inputs_of, row_of
-from tradeul.maintenance.plan import Step, is_first_load
+from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import InThread, Landing, Report, some
 from tradeul.records.events import BaselinesChanged
 from tradeul.store.lake import Lake
@@ -59,13 +59,14 @@ class RedisSyncTask:
             )
         await self._bus.publish(BASELINES_CHANGED, BaselinesChanged(session))
         newer = row_of(ledger, REDIS_SYNC, self._schedule.calendar.next(session)).state in USABLE
-        # A first load publishes after each stage; these keys, seconds of the server's time, follow when it is through.
-        if not newer and (baselines.complete or not is_first_load(ledger)):
+        # A run publishes after each stage; these keys, seconds of the server's time, follow when history is whole or the run ends.
+        put_off = not newer and not (baselines.complete or step.last)
+        if not newer and not put_off:
             await self._put_lookups(session, baselines, report)
             await self._bus.point_to_baselines(session)
         await self._bus.drop_baselines(self._schedule.calendar.before(session, DROPPED_SESSIONS)[:-1])
-        inputs = inputs_of(ledger, self._schedule, REDIS_SYNC, session)
-        return lambda: [Landed(session=session, expected=rows, got=rows, inputs=inputs)]
+        inputs = None if put_off else inputs_of(ledger, self._schedule, REDIS_SYNC, session)
+        return lambda: [Landed(session=session, expected=rows, got=rows, inputs=inputs, final=not put_off)]
 
     async def _put_lookups(self, session: date, baselines: Baselines, report: Report) -> None:
         symbols = baselines.table["symbol"].to_list()

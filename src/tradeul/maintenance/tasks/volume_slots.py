@@ -74,11 +74,12 @@ class VolumeSlotsTask:
         found: list[date] = []
         for start in range(0, len(filed), HEADS_AT_ONCE):
             part = filed[start : start + HEADS_AT_ONCE]
-            answers = await asyncio.gather(*(self._files.etag(session) for session in part), return_exceptions=True)
+            asked = (self._files.is_replaced(session, came_from[session]) for session in part)
+            answers = await asyncio.gather(*asked, return_exceptions=True)
             for session, answer in zip(part, answers, strict=True):
                 if isinstance(answer, BaseException):
                     raise answer
-                if answer is not None and answer != came_from[session]:
+                if answer:
                     found.append(session)
         return found
 

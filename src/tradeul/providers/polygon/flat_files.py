@@ -1,12 +1,13 @@
 """Massive's daily files (an S3 store), as `ports.MinuteFiles`. Only moves bytes: `wire_files.py` reads them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, NotFoundError, NotModifiedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 from yarl import URL
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class PolygonFlatFiles:
+    """``statuses``, for metrics: requests by HTTP status, or "failed": the library does not tell more."""
+
     def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
+        self.statuses: Counter[int | str] = Counter()
         check_address(endpoint)
         self._clock = clock
         self._key = key
@@ -60,14 +64,15 @@ class PolygonFlatFiles:
 
         return await retrying(self._clock, attempt)
 
-    async def etag(self, session: date) -> str | None:
-        async def attempt() -> str | None:
+    async def is_replaced(self, session: date, etag: str) -> bool:
+        async def attempt() -> bool:
             try:
                 with self._errors(session):
-                    meta = await obstore.head_async(self._store, path_of(session))
-            except (NotFoundError, FileNotFoundError):
-                return None
-            return (meta.get("e_tag") or "").strip('"') or None
+                    answer = await obstore.get_async(self._store, path_of(session), options={"head": True, "if_none_match": f'"{etag}"'})
+            except (NotFoundError, FileNotFoundError, NotModifiedError):
+                return False
+            # A store may not know the question; and one that gives no mark says nothing.
+            return (answer.meta.get("e_tag") or "").strip('"') not in ("", etag)
 
         return await retrying(self._clock, attempt)
 
@@ -76,27 +81,32 @@ class PolygonFlatFiles:
         if not self._key:
             return False
         try:
-            await self.etag(session)
+            await self.is_replaced(session, "")
         except (NotEntitled, Unauthorized):
             return False
         return True
 
     @contextmanager
     def _errors(self, session: date) -> Iterator[None]:
-        """The store's errors as ours; but that there is no file."""
+        """The store's errors as ours; but that there is no file, or still the same one."""
         try:
             yield
-        except (NotFoundError, FileNotFoundError):
+            self.statuses[200] += 1
+        except (NotFoundError, FileNotFoundError, NotModifiedError) as error:
+            self.statuses[304 if isinstance(error, NotModifiedError) else 404] += 1
             raise
         except UnauthenticatedError as error:
+            self.statuses[401] += 1
             raise Unauthorized(
                 f"flat file {session}: {self._host} does not know this pair of keys: check TRADEUL_VENDOR_FILES_KEY"
             ) from error
         except PermissionDeniedError as error:
+            self.statuses[403] += 1
             raise NotEntitled(
                 f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
             ) from error
         except (BaseError, OSError) as error:
+            self.statuses["failed"] += 1
             raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}") from error
 
 
