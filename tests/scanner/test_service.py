@@ -288,6 +288,30 @@ async def test_an_end_of_day_product_shows_the_last_close_until_the_next_one_is_
         assert (await stand.bus.get_frame("winners")).session == today, "never back"
 
 
+async def test_a_start_while_closed_shows_daily_bars_unless_a_scanner_before_left_more(make, tmp_path):
+    async with standing(make, tmp_path, at="19:59") as stand:
+        stand.clock._now += timedelta(hours=1)
+        await stand.put_baselines()
+
+        def daily_bars(_):
+            as_of = make.hours.close_at - timedelta(seconds=1)
+            rows = {symbol: row | {"updated_at": as_of.timestamp()} for symbol, row in stand.tickers.items()}
+            return msgspec.structs.replace(make.frame(as_of, **rows), whole_day=True)
+
+        def scanner(epoch):
+            return ScannerService(daily_bars, stand.bus, stand.clock, nyse(), "SIMULATED", epoch, None)
+
+        await scanner(1).cycle()
+        assert await stand.symbols("winners") == ["A", "B"]
+        stand.tickers["A"] = LIVE | {"price": 90}
+        await scanner(2).cycle()
+        assert await stand.symbols("winners") == ["A", "B"], "left by a scanner that may have listened"
+        await stand.bus.redis.flushall()
+        await stand.put_baselines()
+        await scanner(3).cycle()
+        assert (await stand.symbols("winners"), await stand.symbols("losers")) == (["B"], ["A"])
+
+
 async def test_gappers_after_the_close_are_those_of_the_last_open_frame_even_after_a_restart(make, tmp_path):
     async with standing(make, tmp_path, at="15:59:58") as stand:
         await stand.put_baselines()
