@@ -10,6 +10,7 @@ import pytest
 from tests.filings.house import PlannedFeed, Quiet, entry_of, housed
 from tests.schema_fuzz import found_nothing
 from tradeul.filings.server import FilingsServer
+from tradeul.ops.callers import Callers
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.filings import Article
 
@@ -45,7 +46,9 @@ async def standing(root):
         service = house.service(PlannedFeed(house.clock, plan), News(house.clock))
         await service.read_feed()
         await service.read_news()
-        server = FilingsServer(service, house.store, house.bus, house.clock, "SIMULATED", "127.0.0.1", 0, LoopWatchdog(), {200: 3, 503: 1})
+        server = FilingsServer(
+            service, house.store, house.bus, house.clock, "SIMULATED", Callers("127.0.0.1"), 0, LoopWatchdog(), {200: 3, 503: 1}
+        )
         task = asyncio.create_task(server.run())
         async with asyncio.timeout(60), aiohttp.ClientSession() as client:
             await server.started.wait()

@@ -2,6 +2,7 @@
 
     state.py    folder, locks, ports -> clock
     borders.py  bus, simulator -> stores, maintenance
+    filings.py  filings and news
     here        live, scanner, gateway, api, HTTP of maintenance
     alone.py    maintenance alone, for one run; the simulator alone
 
@@ -16,24 +17,22 @@ from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 import msgspec
-from yarl import URL
 
 from tradeul.api.server import ApiServer
-from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
-from tradeul.assemble.state import MAINTENANCE, claimed_state, http_address, is_simulated, told_address
+from tradeul.assemble.borders import Place, Run, open_stores, start_borders
+from tradeul.assemble.filings import filings_of
+from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.filings.server import FilingsServer
-from tradeul.filings.service import FilingsService
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.last_close import Closes
 from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
-from tradeul.ops.origins import LOOPBACK, page_origins
+from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.watchdog import LoopWatchdog
-from tradeul.providers.edgar.client import EdgarClient, EdgarHttp
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
 from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
@@ -41,15 +40,10 @@ from tradeul.records.entitlements import Mode
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
-from tradeul.store.filings import FilingsStore
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
-SIMULATED_CONTACT = "nobody@example.com"  # what stands in for the SEC wants one too
-NO_CONTACT = (
-    "Filings: the SEC is not asked, because it wants a contact in every request: set TRADEUL_SEC_CONTACT to your name and mail address."
-)
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -62,6 +56,9 @@ class Running(msgspec.Struct, frozen=True):
     page: str
     missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
 
+
+# The loop lets go of the interpreter at each send and receive; a thread of bulk work then keeps it for so long, not for Python's 5 ms.
+SWITCH_SECONDS = 0.001
 
 Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
 
@@ -83,13 +80,14 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
 
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
-    watchdog = LoopWatchdog()
+    watchdog, callers = LoopWatchdog(), callers_of(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     gateways: list[str] = []  # where it answers, once it does
     stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
     catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
     mode = access.mode
     is_late = mode is Mode.DELAYED
-    at = settings.host, settings.maintenance_port
+    at = callers, settings.maintenance_port
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
@@ -102,52 +100,25 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
     by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
-    filings, filings_http = await filings_of(settings, place, stores, stack, mode, watchdog)
-    origins: set[str] = set()  # looked at on every call
-    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
+    filings, filings_http = await filings_of(settings, place, stores, stack, mode, callers, watchdog)
+    gateway = GatewayServer(bus, clock, calendar, mode, callers, settings.gateway_port, watchdog)
     async with asyncio.TaskGroup() as group:
-        for run in (
-            *runs,
-            watchdog.run,
-            maintenance.run,
-            maintenance_http.run,
-            live.run,
-            scanner.run,
-            gateway.run,
-            filings.run,
-            filings_http.run,
-        ):
+        for service in (watchdog, maintenance, maintenance_http, live, scanner, gateway, filings, filings_http):
+            group.create_task(service.run())
+        for run in runs:
             group.create_task(run())
         await maintenance_http.started.wait()
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog)
+        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()
-        origins |= page_origins(api.port)
-        await ready(
-            Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", (*access.missing, *filings.trouble.values()))
-        )
-
-
-async def filings_of(
-    settings: Settings, place: Place, stores: Stores, stack: AsyncExitStack, mode: str, watchdog: LoopWatchdog
-) -> tuple[FilingsService, FilingsServer]:
-    """The real SEC is asked only with a contact, which it demands, and never for a simulated market."""
-    contact, address = settings.sec_contact, settings.edgar_url
-    if place.simulated:
-        contact, address = SIMULATED_CONTACT, place.vendor.rest
-    register, statuses = None, None
-    if contact is not None or (address is not None and URL(address).host in LOOPBACK):
-        http = await stack.enter_async_context(EdgarHttp(place.clock, contact or SIMULATED_CONTACT))
-        register, statuses = EdgarClient(http, address), http.statuses
-    store = FilingsStore(stores.catalog)
-    news = PolygonClient(stores.http, place.vendor.rest)
-    service = FilingsService(register, news, store, place.bus, place.clock, place.calendar, NO_CONTACT)
-    parts = service, store, place.bus, place.clock, mode, settings.host, settings.filings_port, watchdog, statuses
-    return service, FilingsServer(*parts)
+        callers.page_ports.add(api.port)
+        spare_what_stands()
+        missing = (*access.missing, *filings.trouble.values())
+        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", missing))
 
 
 def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer | FilingsServer) -> None:

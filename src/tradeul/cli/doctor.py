@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble import NO_CONTACT
 from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
+from tradeul.assemble.filings import NO_CONTACT
 from tradeul.assemble.state import REAL_DATA, catalog_url, is_simulated, state_folder
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus

@@ -18,6 +18,7 @@ from tradeul import __version__
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.filings.service import FilingsService
+from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter, counters, gauge, gauges
 from tradeul.ops.watchdog import LoopWatchdog
@@ -84,17 +85,13 @@ class FilingsServer(HttpService):
         bus: Bus,
         clock: Clock,
         mode: str,
-        host: str,
+        callers: Callers,
         port: int,
         watchdog: LoopWatchdog | None = None,
         statuses: Mapping[int | str, int] | None = None,
     ) -> None:
-        """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status.
-
-        Raises:
-            SettingsError: ``host`` is not this machine.
-        """
-        super().__init__("filings", host, port, "TRADEUL_FILINGS_PORT", (Health, Ready, FilingsPage, Filing, NewsFound), watchdog)
+        """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status."""
+        super().__init__("filings", callers, port, "TRADEUL_FILINGS_PORT", (Health, Ready, FilingsPage, Filing, NewsFound), watchdog)
         self._service, self._store, self._bus, self._clock = service, store, bus, clock
         self._statuses = {} if statuses is None else statuses
         self.mode = mode

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tradeul.errors import MalformedResponse
-from tradeul.providers.polygon.wire import Envelope, decoded, rows_of, symbol_of
+from tradeul.providers.polygon.wire import Envelope, counted_rows, decode, symbol_of
 from tradeul.records.filings import Article
 
 
@@ -35,9 +35,9 @@ def decode_news(body: bytes) -> tuple[list[Article], str | None]:
     {"results":[{"id":"JeJEhAVo","publisher":{"name":"MarketWatch"},"title":"There's a big hole","published_utc":"2022-04-28T17:08:00Z",
       "article_url":"https://www.marketwatch.com/story/1","tickers":["MSFT","TSN"]}],"status":"OK","count":1}
     """
-    answer = decoded(_news, body, "news")
+    answer = decode(_news, body, "news")
     articles = []
-    for number, row in enumerate(rows_of(answer.results, answer, "news")):
+    for number, row in enumerate(counted_rows(answer.results, answer, "news")):
         if not row.id or row.published_utc.tzinfo is None:
             raise MalformedResponse("news", f"without its id, or an instant without a zone - at `$.results[{number}]`")
         tickers = tuple(dict.fromkeys(symbol for symbol in map(symbol_of, row.tickers) if symbol is not None))
