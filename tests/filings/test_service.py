@@ -1,9 +1,11 @@
 """The service over the simulator's stand-in, a real bus and a real catalog, on the stepped clock."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, timedelta
 
+import aiohttp
+import msgspec
 import pytest
 
 from tests.filings.house import COMPANIES, SESSION, PlannedFeed, Quiet, entry_of, housed, later, running
@@ -12,7 +14,9 @@ from tradeul.bus.topics import FILINGS, NEWS
 from tradeul.errors import Blocked, NotEntitled, VendorUnavailable
 from tradeul.filings import service as service_module
 from tradeul.filings.service import BLOCKED_SECONDS, FEED_MARK, GAP_MARK, KEPT, NEWS_SECONDS, POLL_SECONDS
+from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 from tradeul.providers.edgar.client import EdgarClient
 from tradeul.providers.edgar.wire import decode_current
 from tradeul.providers.http import HttpClient
@@ -41,6 +45,12 @@ async def simulated(house, **config):
         await simulator.stop()
 
 
+def next_filing_at(simulator):
+    """When the first one after ten o'clock is accepted."""
+    day = decode_current(InventedEdgar(simulator.market, 7).current(instant(22, 0), 0, 10_000))
+    return min(entry.accepted_at for entry in day if entry.accepted_at > instant(10, 0))
+
+
 async def passes(house, seconds):
     await house.clock.advance_to(house.clock.now() + timedelta(seconds=seconds))
 
@@ -48,10 +58,7 @@ async def passes(house, seconds):
 async def test_a_filing_of_the_stand_in_is_kept_and_told_within_the_poll_interval(house):
     async with simulated(house) as (simulator, register, news):
         close = nyse().hours(nyse().previous(SESSION)).close_at
-        invented = InventedEdgar(simulator.market, 7)
-        next_at = min(
-            entry.accepted_at for entry in decode_current(invented.current(instant(22, 0), 0, 10_000)) if entry.accepted_at > instant(10, 0)
-        )
+        invented, next_at = InventedEdgar(simulator.market, 7), next_filing_at(simulator)
         house.clock._now = next_at - timedelta(seconds=17)
         service = house.service(register, news)
         async with running(service):
@@ -70,6 +77,51 @@ async def test_a_filing_of_the_stand_in_is_kept_and_told_within_the_poll_interva
         assert fresh and all(filing.seen_at - filing.accepted_at <= timedelta(seconds=POLL_SECONDS) for filing in fresh)
         assert list(service.latencies) == [(filing.seen_at - filing.accepted_at).total_seconds() for filing in fresh]
         assert house.kept_news() and await house.told(NEWS)
+
+
+async def test_a_filing_reaches_a_socket_within_the_poll_interval_and_a_second(house):
+    """By the market's clock; what the sockets and the bus take of real time is not looked at."""
+    async with simulated(house) as (simulator, register, news), AsyncExitStack() as stack:
+        next_at = next_filing_at(simulator)
+        house.clock._now = next_at - timedelta(seconds=2)
+        gateway = GatewayServer(house.bus, house.clock, nyse(), "SIMULATED", Callers("127.0.0.1"), 0)
+        await stack.enter_async_context(running(gateway))
+        await gateway.started.wait()
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        sockets = [await client.ws_connect(f"http://127.0.0.1:{gateway.port}/ws") for _ in range(3)]
+        for socket in sockets[:2]:
+            await socket.send_json({"action": "subscribe_filings"})
+            await heard(socket, "subscribed")
+        await sockets[0].send_json({"action": "unsubscribe_filings"})
+        await heard(sockets[0], "unsubscribed")
+        await stack.enter_async_context(running(house.service(register, news)))
+        while not (fresh := [filing for filing in house.kept() if filing.accepted_at >= next_at]):
+            await passes(house, 1)
+        assert house.clock.now() <= next_at + timedelta(seconds=POLL_SECONDS + 1)
+        while True:  # from here on the clock stands; first come those of the morning, which were kept together
+            message = FILINGS.decode(msgspec.json.encode(await heard(sockets[1], "filing")))
+            if message.accepted_at >= next_at:
+                break
+        assert [message] == fresh
+        for other in (sockets[0], sockets[2]):
+            await other.send_json({"action": "ping"})
+            assert "filing" not in await heard_until(other, "pong")
+
+
+async def heard_until(socket, kind):
+    """The types of what came, up to the first of this one."""
+    kinds = []
+    while not kinds or kinds[-1] != kind:
+        kinds.append((await socket.receive_json(timeout=20))["type"])
+    return kinds
+
+
+async def heard(socket, kind):
+    """The next message of this type."""
+    while True:
+        message = await socket.receive_json(timeout=20)
+        if message["type"] == kind:
+            return message
 
 
 async def test_the_recorded_morning_arrives_whole(tmp_path, shared_data):

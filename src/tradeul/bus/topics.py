@@ -32,7 +32,7 @@ import msgspec
 from tradeul.records.entitlements import ModeChanged
 from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress, VariantsWatched
 from tradeul.records.explanations import ExplainRequest
-from tradeul.records.filings import Article, Filing
+from tradeul.records.filings import FILINGS_STREAM, NEWS_STREAM, Article, Filing
 from tradeul.records.lists import ListDefinition
 
 Record = TypeVar("Record")
@@ -69,8 +69,8 @@ VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
 
 STREAM_LENGTH = 20_000  # entries: three busy days of filings
-FILINGS = Stream("stream:sec:filings", "filing", Filing)
-NEWS = Stream("stream:news", "news", Article)
+FILINGS = Stream(FILINGS_STREAM, "filing", Filing)
+NEWS = Stream(NEWS_STREAM, "news", Article)
 
 LISTS_KEY = "lists:current"
 ACTIVE_KEY = "polygon_ws:active_tickers"

@@ -8,6 +8,8 @@ from datetime import date, datetime
 
 import msgspec
 
+FILINGS_STREAM, NEWS_STREAM = "stream:sec:filings", "stream:news"  # on the bus, and how a gateway's answers name them
+
 
 class Filer(msgspec.Struct, frozen=True, gc=False):
     """Someone whom a filing names. ``role``: Filer, Issuer, Reporting, Subject, Filed by ..."""
