@@ -101,6 +101,7 @@ class TickerSnapshot(msgspec.Struct, frozen=True, gc=False):
     minute_close: float | None = None
     minute_volume: float | None = None
     minute_vwap: float | None = None
+    minute_trades: int | None = None
     accumulated_volume: float | None = None  # min.av: shares since 04:00
     last_price: float | None = None
     last_ms: int | None = None

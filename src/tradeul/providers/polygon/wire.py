@@ -177,7 +177,7 @@ def _symbols(texts: Sequence[str], endpoint: str, place: str) -> list[str]:
     return symbols  # type: ignore[return-value]
 
 
-def _whole(number: float | None) -> int | None:
+def whole(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
@@ -193,7 +193,7 @@ def decode_grouped_daily(body: bytes, session: date) -> list[DailyBar]:
     rows = counted_rows(answer.results, answer, endpoint)
     symbols = _symbols([row.T for row in rows], endpoint, "$.results[{}].T")
     return [
-        DailyBar(symbol, session, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n))
+        DailyBar(symbol, session, row.o, row.h, row.l, row.c, row.v, row.vw or None, whole(row.n))
         for symbol, row in zip(symbols, rows, strict=True)
     ]
 
@@ -208,7 +208,7 @@ def decode_intraday(body: bytes, symbol: str) -> tuple[list[IntradayBar], str | 
     endpoint = f"intraday bars {symbol}"
     answer = decode(_range, body, endpoint)
     rows = counted_rows(answer.results, answer, endpoint)
-    bars = [IntradayBar(symbol, row.t, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n)) for row in rows]
+    bars = [IntradayBar(symbol, row.t, row.o, row.h, row.l, row.c, row.v, row.vw or None, whole(row.n)) for row in rows]
     return bars, answer.next_url
 
 

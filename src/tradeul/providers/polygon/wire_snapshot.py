@@ -8,7 +8,7 @@ More than one in a hundred is no snapshot as we know it.
 import msgspec
 
 from tradeul.errors import MalformedResponse
-from tradeul.providers.polygon.wire import Amount, Envelope, Instant, Text, counted_rows, decode, epoch_ms, symbol_of
+from tradeul.providers.polygon.wire import Amount, Envelope, Instant, Text, counted_rows, decode, epoch_ms, symbol_of, whole
 from tradeul.records.bars import TickerSnapshot
 
 ENDPOINT = "market snapshot"
@@ -27,6 +27,7 @@ class _Day(msgspec.Struct, gc=False):
 class _Minute(_Day, gc=False):
     t: Instant | None = None
     av: Amount | None = None
+    n: Amount | None = None
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -136,6 +137,7 @@ def _ticker_snapshot(symbol: str, row: _SnapshotRow) -> TickerSnapshot:
         minute.c or None,
         minute.v if minute.c else None,
         minute.vw or None,
+        whole(minute.n) or None,
         minute.av or None,
         trade.p or None,
         epoch_ms(trade.t),
