@@ -66,7 +66,8 @@ class CatchUp:
         log.info("live_recovery_started", symbols=len(missing), candidates=urgent, **table.counts)
         late = await self._fill(table, missing[:urgent], CANDIDATE_REQUESTS)
         # Of whom all shares are known by seconds, the minute's own bar is asked for last: it says the rest as the stream would have.
-        others = [*missing[urgent:], *(symbol for symbol in without_minute_bar(table) if symbol not in set(missing))]
+        asked = set(missing)
+        others = [*missing[urgent:], *(symbol for symbol in without_minute_bar(table) if symbol not in asked)]
         late += await self._fill(table, others, OTHER_REQUESTS)
         log.info("live_recovery_finished", symbols=len(missing), late=len(late), **table.counts)
         return late
