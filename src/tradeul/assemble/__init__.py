@@ -28,6 +28,7 @@ from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
+from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
@@ -53,6 +54,9 @@ class Running(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
 
 
+# The loop lets go of the interpreter at each send and receive; a thread of bulk work then keeps it for so long, not for Python's 5 ms.
+SWITCH_SECONDS = 0.001
+
 Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
 
 
@@ -74,6 +78,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
     watchdog, callers = LoopWatchdog(), callers_of(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     gateways: list[str] = []  # where it answers, once it does
     stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
     catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
@@ -105,6 +110,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         group.create_task(api.run())
         await api.started.wait()
         callers.page_ports.add(api.port)
+        spare_what_stands()
         await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
 
 

@@ -40,8 +40,11 @@ def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[
 
 def lacking(market: Market, found: ScanList) -> tuple[str, ...]:
     """The numbers that the list's question names and that nobody delivers now: of a past close, before the open, just after a start."""
-    inputs = found.questions[market.phase].where.inputs
-    return tuple(name for name in sorted(inputs) if KINDS[name] is Kind.NUMBER and not market.is_delivered(name))
+    numbers = [name for name in sorted(found.questions[market.phase].where.inputs) if KINDS[name] is Kind.NUMBER]
+    for name in numbers:
+        if name not in market.delivered:
+            market.delivered[name] = market.is_delivered(name)
+    return tuple(name for name in numbers if not market.delivered[name])
 
 
 def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:
@@ -82,25 +85,31 @@ def kept_members(found: ScanList, question: Question, last: Members) -> Sequence
 
 
 def _evaluate(market: Market, questions: Sequence[Question], places: Places) -> list[tuple[Mask, list[FloatArray]]]:
-    """Condition and order keys of every question at ``places``, in one polars select."""
-    expressions = [expression for question in questions for expression in (question.where, *(key for key, _ in question.order))]
-    inputs = sorted(set().union(*(expression.inputs for expression in expressions)))
-    table = market.table(inputs, places).select(_as_column(expression, str(place)) for place, expression in enumerate(expressions))
-    columns = iter(table.get_columns())
-    answers = []
+    """Condition and order keys of every question at ``places``, in one polars select; what several ask is computed once.
+
+    One after the other: so few rows are not worth the way to other threads and back.
+    """
+    asked: dict[tuple[str, Kind], Expression] = {}
     for question in questions:
-        mask = next(columns).to_numpy()
-        keys = [next(columns).to_numpy() for _ in question.order]
-        answers.append((mask, keys))
-    return answers
+        for expression in (question.where, *(key for key, _ in question.order)):
+            asked.setdefault(_same(expression), expression)
+    inputs = sorted(set().union(*(expression.inputs for expression in asked.values())))
+    table = market.table(inputs, places).select_seq(_as_column(each, str(place)) for place, each in enumerate(asked.values()))
+    columns = dict(zip(asked, (column.to_numpy() for column in table.get_columns()), strict=True))
+    return [(columns[_same(question.where)], [columns[_same(key)] for key, _ in question.order]) for question in questions]
+
+
+def _same(expression: Expression) -> tuple[str, Kind]:
+    """Equal for expressions that are: the same words of the same columns."""
+    return expression.text, expression.kind
 
 
 def _as_column(expression: Expression, name: str) -> pl.Expr:
     if expression.kind is Kind.CONDITION:
         return expression.expr.fill_null(value=False).alias(name)
-    # Texts are ordered by their rank; a null stays one, NaN in numpy.
+    # Texts are ordered by their rank. A null becomes NaN in numpy.
     number = expression.expr.rank("dense").cast(pl.Float64) if expression.kind is Kind.TEXT else expression.expr
-    return number.fill_null(float("nan")).alias(name)
+    return number.alias(name)
 
 
 class _Common:
