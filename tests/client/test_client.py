@@ -16,6 +16,7 @@ from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import GatewayRefused, SettingsError
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 
 NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 CONNECTED = {"type": "connected", "connection_id": "c", "session": "2026-03-09", "phase": "CLOSED", "mode": "LIVE"}
@@ -38,7 +39,7 @@ class Stand:
 
     @asynccontextmanager
     async def gateway(self):
-        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", self.port)
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(), self.port)
         running = asyncio.create_task(gateway.run())
         await gateway.started.wait()
         self.port = gateway.port
