@@ -40,8 +40,11 @@ class Stand:
     @asynccontextmanager
     async def gateway(self):
         gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(), self.port)
-        running = asyncio.create_task(gateway.run())
-        await gateway.started.wait()
+        running, started = asyncio.create_task(gateway.run()), asyncio.create_task(gateway.started.wait())
+        await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            started.cancel()
+            await running  # it could not start: its error
         self.port = gateway.port
         while len(await self.bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")) < 16:
             await asyncio.sleep(0.005)
