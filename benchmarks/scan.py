@@ -201,7 +201,7 @@ def main(tickers: int, cycles: int, scans: int) -> None:
         rowed = now()
         size = 0
         for found in lists:
-            delta = follow(sent[found.name], rows[found.name], 0, lacking(market, found))
+            delta = follow(sent[found.name], rows[found.name], 0, "SIMULATED", lacking(market, found))
             if delta is not None:
                 sent[found.name] = after(sent[found.name], delta, rows[found.name])
                 # as the bus will: the message, the frame, and the people's key

@@ -22,7 +22,8 @@ from tradeul.maintenance.tasks import metadata_enrich, ohlc_daily, splits, ticke
 from tradeul.maintenance.tasks.baselines import BaselinesTask
 from tradeul.maintenance.tasks.volume_slots import SCHEMA as SLOT_COLUMNS
 from tradeul.market_calendar import Phase, nyse
-from tradeul.providers.polygon.wire import decode_grouped_daily, decode_intraday, decode_snapshot, decode_splits, decode_tickers
+from tradeul.providers.polygon.wire import decode_grouped_daily, decode_intraday, decode_splits, decode_tickers
+from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.providers.polygon.wire_stream import decode_frame
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.scanner.columns import COLUMNS, KINDS, Form, Join, Market

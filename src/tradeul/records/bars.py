@@ -108,3 +108,4 @@ class TickerSnapshot(msgspec.Struct, frozen=True, gc=False):
     bid: float | None = None
     ask: float | None = None
     previous_close: float | None = None
+    unreadable: str | None = None  # why nothing else is known: the vendor's row was of a wrong form
