@@ -16,6 +16,7 @@ from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import GatewayRefused, SettingsError
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 
 NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 CONNECTED = {"type": "connected", "connection_id": "c", "session": "2026-03-09", "phase": "CLOSED", "mode": "LIVE"}
@@ -38,9 +39,12 @@ class Stand:
 
     @asynccontextmanager
     async def gateway(self):
-        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", self.port)
-        running = asyncio.create_task(gateway.run())
-        await gateway.started.wait()
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(), self.port)
+        running, started = asyncio.create_task(gateway.run()), asyncio.create_task(gateway.started.wait())
+        await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            started.cancel()
+            await running  # it could not start: its error
         self.port = gateway.port
         while len(await self.bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")) < 16:
             await asyncio.sleep(0.005)

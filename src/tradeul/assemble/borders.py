@@ -89,9 +89,10 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
         starts.append(child.start)
         runs.append(child.run)
     await asyncio.gather(*(start() for start in starts))
-    vendor = real_vendor(settings, settings.vendor_key or "")
     if simulated:
         vendor = simulated_vendor(simulator_host(settings), child.ready["port"])
+    else:
+        vendor = real_vendor(settings, settings.vendor_key or "")
     bus = Bus(redis_url, clock)
     stack.push_async_callback(bus.close)
     return Place(state, simulated, clock, calendar, bus, vendor), runs
