@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 import psutil
 from aiohttp import web
+from live import NoHistory, greeted, offer
 from scan import AS_OF, SESSION, a_market
 
 from tradeul.bus.embedded import EmbeddedServer
@@ -35,10 +36,10 @@ from tradeul.clock import SimulatedClock, SystemClock
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.stream import PolygonStream
-from tradeul.records.bars import TickerSnapshot
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.store.lake import Lake
@@ -75,12 +76,7 @@ async def serve(seconds: int, background: int, ahead: float, symbols: list[str])
     over, sent = asyncio.Event(), []
 
     async def handle(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        for status in ("connected", "auth_success", "success"):
-            await socket.send_str(f'[{{"ev":"status","status":"{status}"}}]')
-            if status != "success":
-                await socket.receive()
+        socket = await greeted(request)
         await asyncio.to_thread(sys.stdin.readline)  # the browsers are there
         draw, began, owed = np.random.default_rng(3), time.time(), 0.0
         for tick in range(int(seconds / TICK_SECONDS)):
@@ -99,13 +95,7 @@ async def serve(seconds: int, background: int, ahead: float, symbols: list[str])
         over.set()
         return socket
 
-    app = web.Application()
-    app.router.add_get("/stocks", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await over.wait()
+    await offer(handle, over)
 
 
 async def browse(clients: int, port: int, into: Path) -> None:
@@ -139,16 +129,6 @@ async def browse(clients: int, port: int, into: Path) -> None:
     np.save(into, np.array([(number, now) for numbers, now in seen for number in numbers]))
 
 
-class NoHistory:
-    """REST that knows nothing."""
-
-    async def market_snapshot(self) -> list[TickerSnapshot]:
-        return []
-
-    async def ticker(self, _: str) -> None:
-        return None
-
-
 async def measure(clients: int, seconds: int, background: int, state: Path) -> None:
     columns, baselines, symbols = a_market(TICKERS)
     del columns
@@ -170,22 +150,22 @@ async def measure(clients: int, seconds: int, background: int, state: Path) -> N
     by = state / "lists", CYCLE_SECONDS, None, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, "LIVE", 1, *by)
     watchdog = LoopWatchdog()
-    gateway = GatewayServer(bus, clock, calendar, "LIVE", "127.0.0.1", 0)
-    running = [asyncio.create_task(run()) for run in (live.run, scanner.run, gateway.run, watchdog.run)]
-    await gateway.started.wait()
-    await asyncio.sleep(3)
-    spare_what_stands()
-    browsers = subprocess.Popen([*own, "--browse", str(gateway.port), str(state / "seen.npy")], **pipes)  # noqa: ASYNC220
-    await asyncio.to_thread(browsers.stdout.readline)
-    vendor.stdin.write("go\n")
-    vendor.stdin.flush()
-    sent = np.array(json.loads(await asyncio.to_thread(vendor.stdout.readline)))
-    megabytes = memory({vendor.pid: "the vendor", browsers.pid: "the browsers"})
-    browsers.stdin.close()
-    await asyncio.to_thread(browsers.wait)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    gateway = GatewayServer(bus, clock, calendar, "LIVE", Callers(), 0)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(run()) for run in (live.run, scanner.run, gateway.run, watchdog.run)]
+        await gateway.started.wait()
+        await asyncio.sleep(3)
+        spare_what_stands()
+        browsers = subprocess.Popen([*own, "--browse", str(gateway.port), str(state / "seen.npy")], **pipes)  # noqa: ASYNC220
+        await asyncio.to_thread(browsers.stdout.readline)
+        vendor.stdin.write("go\n")
+        vendor.stdin.flush()
+        sent = np.array(json.loads(await asyncio.to_thread(vendor.stdout.readline)))
+        megabytes = memory({vendor.pid: "the vendor", browsers.pid: "the browsers"})
+        browsers.stdin.close()
+        await asyncio.to_thread(browsers.wait)
+        for task in running:
+            task.cancel()
     vendor.wait()
     await bus.close()
     await server.stop()

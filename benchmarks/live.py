@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -79,17 +79,34 @@ def ingest(messages: int) -> None:
     print(f"  {messages / whole * 1000:,.0f} messages a second and core into the table")
 
 
+async def greeted(request: web.Request) -> web.WebSocketResponse:
+    """A connection that has subscribed."""
+    socket = web.WebSocketResponse(max_msg_size=1 << 20)
+    await socket.prepare(request)
+    for status in ("connected", "auth_success", "success"):
+        await socket.send_str(f'[{{"ev":"status","status":"{status}"}}]')
+        if status != "success":
+            await socket.receive()
+    return socket
+
+
+async def offer(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], over: asyncio.Event) -> None:
+    """Serve as the vendor's stream on a free port, which is printed."""
+    app = web.Application()
+    app.router.add_get("/stocks", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await over.wait()
+
+
 async def serve(messages: int, seconds: int, ahead: float) -> None:
     """The flood's source: a vendor that says one thing only, ``ahead`` seconds of the machine's clock."""
     over = asyncio.Event()
 
     async def handle(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=1 << 20)
-        await socket.prepare(request)
-        for status in ("connected", "auth_success", "success"):
-            await socket.send_str(f'[{{"ev":"status","status":"{status}"}}]')
-            if status != "success":
-                await socket.receive()
+        socket = await greeted(request)
         began = time.time()
         for second in range(seconds):
             frames = await asyncio.to_thread(frames_of, int(time.time() + ahead), messages)
@@ -101,13 +118,7 @@ async def serve(messages: int, seconds: int, ahead: float) -> None:
         over.set()
         return socket
 
-    app = web.Application()
-    app.router.add_get("/stocks", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    await over.wait()
+    await offer(handle, over)
 
 
 class NoHistory:

@@ -32,7 +32,9 @@ def stories(seed, steps, *, records=True):
             case 8 | 9:
                 world.wait(chance.choice([0.1, 2.0, 6.0]))
                 world.gateway.look(world.now)
-        world.carry_bus(chance.choice([1, 3, None]), chance.choice([None] * 9 + [*FAULTS]), chance.randrange(9))
+        world.carry_bus(
+            chance.choice([1, 3, None]), chance.choice([None] * 9 + [*FAULTS]), chance.randrange(9), chance.choice([1, 3, None])
+        )
         world.disturb_socket(chance.randrange(3), chance.choice([None] * 9 + [*FAULTS]), chance.randrange(9))
         watcher.read(world.now, chance.choice([2, None]))
         if chance.random() < 0.2:
@@ -40,4 +42,5 @@ def stories(seed, steps, *, records=True):
         watcher.speak(world.now)
         world.check()
     world.calm()
+    world.gateway.close()
     return [{"name": f"seed {seed}, client {number}", "steps": each.steps} for number, each in enumerate(world.watchers)]

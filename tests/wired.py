@@ -201,11 +201,12 @@ class World:
         self.gateway.turn(self.session, self.now)
         self.scanner.heal()
 
-    def carry_bus(self, count, fault=None, at=0):
-        """The bus brings its next messages; before that a fault happens to one of them."""
+    def carry_bus(self, count, fault=None, at=0, steps=None):
+        """The bus brings its next messages; before that a fault happens to one of them. So far the gateway gets with them."""
         disturb(self.bus.messages, fault, at)
         for name, payload in take(self.bus.messages, count):
             self.gateway.take_message(name, payload, self.now)
+        self.gateway.go_on(steps)
 
     def disturb_socket(self, number, fault, at=0):
         """More than TCP does: lists' messages and `new_day` lost, doubled, in another order."""
@@ -274,6 +275,7 @@ class World:
         for _ in range(3):  # a look that finds, one that is sure, and one for who came meanwhile
             self.gateway.look(self.now)
             self.gateway.sweep(self.now)
+            self.gateway.go_on()
             for watcher in self.watchers:
                 while watcher.pipe.unread or watcher.said:
                     watcher.read(self.now)

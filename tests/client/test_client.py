@@ -16,6 +16,7 @@ from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import GatewayRefused, SettingsError
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 
 NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 CONNECTED = {"type": "connected", "connection_id": "c", "session": "2026-03-09", "phase": "CLOSED", "mode": "LIVE"}
@@ -37,10 +38,13 @@ class Stand:
         self.bus, self.clock, self.port = bus, SteppedClock(NOON), 0
 
     @asynccontextmanager
-    async def gateway(self):
-        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", self.port)
-        running = asyncio.create_task(gateway.run())
-        await gateway.started.wait()
+    async def gateway(self, token=None):
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(token=token), self.port)
+        running, started = asyncio.create_task(gateway.run()), asyncio.create_task(gateway.started.wait())
+        await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            started.cancel()
+            await running  # it could not start: its error
         self.port = gateway.port
         while len(await self.bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")) < 16:
             await asyncio.sleep(0.005)
@@ -192,6 +196,16 @@ async def test_a_refusal_that_will_not_change_is_an_error(status, why):
     async with serving(None) as address:
         with pytest.raises(GatewayRefused, match=f"status {status}: .*{why}"):
             await losses(f"{address}/{status}", 1)
+
+
+async def test_the_gateway_knows_the_client_by_its_token_alone(stand):
+    async with stand.gateway(token="secret"):
+        async with aclosing(Client(stand.address, ["winners"], token="secret").events()) as events:
+            assert (await until(events, Connected)).session == SESSION
+        for token in ("wrong", None):
+            with pytest.raises(GatewayRefused, match="A token is needed"):
+                async with aclosing(Client(stand.address, ["winners"], token=token).events()) as events:
+                    await until(events, Lost)
 
 
 async def test_a_wrong_token_is_told_on_the_socket_since_a_browser_reads_no_status():

@@ -15,6 +15,7 @@ changes = st.lists(
     st.tuples(names, st.just({}) | members, st.none() | values, st.sampled_from([(), (), ("rvol",)])), min_size=1, max_size=5
 )
 watchers = st.integers(0, 2)
+some = st.integers(1, 20)
 faults = st.sampled_from([None, None, *FAULTS])
 
 
@@ -32,10 +33,10 @@ class Protocol(RuleBasedStateMachine):
             else:
                 self.world.reprice(name, values)
 
-    @rule(changes=changes, then=values, at=st.integers(0, 20), on_bus=faults, on_socket=faults, number=watchers, count=st.integers(1, 20))
-    def a_client_reads_what_was_disturbed_and_reads_on(self, changes, then, at, on_bus, on_socket, number, count):
+    @rule(changes=changes, then=values, at=st.integers(0, 20), on_bus=faults, on_socket=faults, number=watchers, count=some, steps=some)
+    def a_client_reads_what_was_disturbed_and_reads_on(self, changes, then, at, on_bus, on_socket, number, count, steps):
         self.change(changes)
-        self.world.carry_bus(count, on_bus, at)
+        self.world.carry_bus(count, on_bus, at, steps)
         self.world.disturb_socket(number, on_socket, at)
         self.world.watchers[number].read(self.world.now, count)
         for name in LISTS:  # small changes, that would go well with wrong rows too
@@ -97,7 +98,10 @@ class Protocol(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self):
-        self.world.calm()
+        try:
+            self.world.calm()
+        finally:
+            self.world.gateway.close()
 
 
 Protocol.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None, derandomize=True)

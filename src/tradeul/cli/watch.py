@@ -33,7 +33,7 @@ async def watch(settings: Settings, name: str, address: str | None = None) -> in
         GatewayRefused: it does not take us.
         SettingsError: ``address`` is none.
     """
-    client = Client(address or gateway_address(settings), [name])
+    client = Client(address or gateway_address(settings), [name], token=settings.token)
     with ExitStack() as stack:
         console = Console()
         live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False)) if sys.stdout.isatty() else None

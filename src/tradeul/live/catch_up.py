@@ -43,12 +43,14 @@ class CatchUp:
         """``flush`` applies all that was heard; ``goes_on``: the table is still shown, and no other wish to recover came."""
         self._market, self._recording, self._clock = market, recording, clock
         self._market_time, self._flush, self._goes_on = market_time, flush, goes_on
+        self._told: Told | None = None  # by the last snapshot
 
     async def snapshot(self, table: TodayTable) -> Told:
         """Raises ProviderError."""
         with self._clock.busy():
             snapshots = await self._market.market_snapshot()
-            return await asyncio.to_thread(read_snapshot, snapshots, table.hours)
+            self._told = await asyncio.to_thread(read_snapshot, snapshots, table.hours)
+            return self._told
 
     async def seed(self, table: TodayTable) -> list[str]:
         """Return the symbols whose minutes are missing in ``table``, in the order to ask for them. Raises ProviderError."""
@@ -64,7 +66,8 @@ class CatchUp:
         log.info("live_recovery_started", symbols=len(missing), candidates=urgent, **table.counts)
         late = await self._fill(table, missing[:urgent], CANDIDATE_REQUESTS)
         # Of whom all shares are known by seconds, the minute's own bar is asked for last: it says the rest as the stream would have.
-        others = [*missing[urgent:], *(symbol for symbol in without_minute_bar(table) if symbol not in set(missing))]
+        asked = set(missing)
+        others = [*missing[urgent:], *(symbol for symbol in without_minute_bar(table) if symbol not in asked)]
         late += await self._fill(table, others, OTHER_REQUESTS)
         log.info("live_recovery_finished", symbols=len(missing), late=len(late), **table.counts)
         return late
@@ -81,7 +84,8 @@ class CatchUp:
         found: list[Bars] = []
         try:
             async with asyncio.timeout(MISSED_PATIENCE_SECONDS):
-                symbols = iter(traded_since(table, await self.snapshot(table), first_s))
+                # The one that was asked while the tape was read, if it is there: each costs a second.
+                symbols = iter(traded_since(table, self._told or await self.snapshot(table), first_s))
                 async with asyncio.TaskGroup() as group:
                     for _ in range(MISSED_REQUESTS):
                         group.create_task(self._ask_seconds(symbols, table, (first_s, last_s), found))

@@ -218,14 +218,13 @@ class Market:
 
     def series(self, name: str, places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.Series:
         """A column as polars has it, of all rows or of those at ``places``."""
-        at = slice(None) if places is None else places
         if KINDS[name] is not Kind.TEXT:
-            numbers = pl.Series(name, self[name][at], nan_to_null=True)
+            numbers = pl.Series(name, self[name] if places is None else self[name].take(places), nan_to_null=True)
             return numbers if KINDS[name] is Kind.NUMBER else numbers != 0
         if name == "phase":
             return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self) if places is None else len(places))
         if name in CODED:
-            codes = self._codes(name)[at]
+            codes = self._codes(name) if places is None else self._codes(name).take(places)
             return pl.Series(name, (*CODED[name], None))[np.where(codes == codes, codes, len(CODED[name])).astype(np.uint32)]
         if name == "corp_action" and len(doubtful := self._doubtful()):
             texts = self.join.series[name].clone().scatter(doubtful, UNVERIFIED)

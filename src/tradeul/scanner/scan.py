@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
-import polars as pl
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.market_calendar import Phase, SessionHours
@@ -89,27 +88,24 @@ def _evaluate(market: Market, questions: Sequence[Question], places: Places) -> 
 
     One after the other: so few rows are not worth the way to other threads and back.
     """
-    asked: dict[tuple[str, Kind], Expression] = {}
+    asked: dict[str, Expression] = {}
     for question in questions:
         for expression in (question.where, *(key for key, _ in question.order)):
-            asked.setdefault(_same(expression), expression)
+            if not _is_column(expression):
+                asked[expression.text] = expression
     inputs = sorted(set().union(*(expression.inputs for expression in asked.values())))
-    table = market.table(inputs, places).select_seq(_as_column(each, str(place)) for place, each in enumerate(asked.values()))
-    columns = dict(zip(asked, (column.to_numpy() for column in table.get_columns()), strict=True))
-    return [(columns[_same(question.where)], [columns[_same(key)] for key, _ in question.order]) for question in questions]
+    table = market.table(inputs, places).select_seq(expression.ready for expression in asked.values())
+    columns = {column.name: column.to_numpy() for column in table.get_columns()}
+
+    def key(expression: Expression) -> FloatArray:
+        return market[expression.text].take(places) if _is_column(expression) else columns[expression.text]
+
+    return [(columns[question.where.text], [key(expression) for expression, _ in question.order]) for question in questions]
 
 
-def _same(expression: Expression) -> tuple[str, Kind]:
-    """Equal for expressions that are: the same words of the same columns."""
-    return expression.text, expression.kind
-
-
-def _as_column(expression: Expression, name: str) -> pl.Expr:
-    if expression.kind is Kind.CONDITION:
-        return expression.expr.fill_null(value=False).alias(name)
-    # Texts are ordered by their rank. A null becomes NaN in numpy.
-    number = expression.expr.rank("dense").cast(pl.Float64) if expression.kind is Kind.TEXT else expression.expr
-    return number.alias(name)
+def _is_column(expression: Expression) -> bool:
+    """A column of numbers as it stands, as most lists are ordered by."""
+    return KINDS.get(expression.text) is Kind.NUMBER
 
 
 class _Common:
