@@ -28,7 +28,7 @@ async def lives_through(root, lives, lasted, dice=None):
                 theirs.close()
                 assert await asyncio.to_thread(mine.recv) == "begun"
                 began = loop.time()
-                if left and not await asyncio.to_thread(mine.poll, dice.uniform(0, min(lasted))):
+                if left and not await asyncio.to_thread(mine.poll, dice.uniform(0, min(lasted) / (1 + 3 * (left > 1)))):
                     process.kill()
                 else:
                     assert await asyncio.to_thread(mine.recv) == "done"
