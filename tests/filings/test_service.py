@@ -11,7 +11,7 @@ import pytest
 from tests.filings.house import COMPANIES, SESSION, PlannedFeed, Quiet, entry_of, housed, later, running
 from tests.simulator.conftest import SIZE, instant
 from tradeul.bus.topics import FILINGS, NEWS
-from tradeul.errors import Blocked, NotEntitled, VendorUnavailable
+from tradeul.errors import Blocked, NotEntitled, ProviderError, VendorUnavailable
 from tradeul.filings import service as service_module
 from tradeul.filings.service import BLOCKED_SECONDS, FEED_MARK, GAP_MARK, KEPT, NEWS_SECONDS, POLL_SECONDS
 from tradeul.gateway.server import GatewayServer
@@ -177,6 +177,18 @@ async def test_companies_on_lists_have_their_history_once_and_again_after_a_gap(
     later(house.clock, 60)
     await service.fill_in()
     assert len(asked) == 4 and len(house.kept()) == 1
+
+
+async def test_a_company_without_submissions_does_not_keep_others_from_theirs(house):
+    class Missing(PlannedFeed):
+        async def submissions(self, cik):
+            if cik == "0000000001":
+                raise ProviderError("EDGAR's submissions: refused with status 404")
+            return entry_of(1, house.clock.now())
+
+    await house.bus.put_active({"A", "B"})
+    await house.service(Missing(house.clock, [])).fill_in()
+    assert len(house.kept()) == 1
 
 
 async def test_a_feed_that_does_not_reach_back_is_a_gap(house):

@@ -25,7 +25,7 @@ import structlog
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FILINGS, NEWS, STREAM_LENGTH
 from tradeul.clock import Clock
-from tradeul.errors import Blocked, BusUnavailable, NotEntitled, ProviderError, StoreError, Unauthorized
+from tradeul.errors import Blocked, BusUnavailable, NotEntitled, ProviderError, RateLimited, StoreError, Unauthorized, VendorUnavailable
 from tradeul.filings.reading import PAGE, Reading
 from tradeul.filings.words import described
 from tradeul.market_calendar import Calendar
@@ -131,7 +131,13 @@ class FilingsService:
             asked_at = await self._in_thread(self._store.mark, name)
             if asked_at is not None and (gap_at is None or asked_at > gap_at):
                 continue
-            entries = await self._register.submissions(cik)
+            try:
+                entries = await self._register.submissions(cik)
+            except (Blocked, RateLimited, VendorUnavailable):
+                raise
+            except ProviderError as error:  # of this company alone: the others need not wait for it
+                log.warning("submissions_refused", cik=cik, reason=str(error))
+                entries = []
             now = self._clock.now()
             await self._keep_filings([entry for entry in reversed(entries) if entry.accepted_at >= now - KEPT], now)
             await self._in_thread(self._store.set_mark, name, now)
