@@ -6,8 +6,12 @@
 
 The feed moves while it is read: what comes in on top pushes the rest down, so
 that the next page begins with entries of this one. Each filing has an entry per
-filer, side by side; the one that a page ends in is kept until the next page has
+filer, side by side; the one that a page ends in is kept until a later page has
 told the rest. `LATE`: EDGAR puts some filings in below newer ones.
+
+A page is asked to begin with the last entry of the one before. If it begins with
+something new instead, that was put in meanwhile, and where it begins is on no
+page that we have: it is left for the next reading, which is sure to reach it.
 """
 
 from collections.abc import Sequence
@@ -28,7 +32,8 @@ class Reading:
     def __init__(self, seen_to: datetime) -> None:
         self._until = seen_to - LATE
         self._told: set[tuple[str, str, str]] = set()
-        self._kept: FilingEntry | None = None
+        self._kept: list[FilingEntry] = []
+        self._left: set[str] = set()  # accessions for the next reading
         self.pages = 0
         self.seen_to = seen_to
         self.ended = False
@@ -37,23 +42,29 @@ class Reading:
     @property
     def start(self) -> int:
         """Where the next page begins."""
-        return self.pages * PAGE
+        return self.pages * (PAGE - 1)
 
     def take(self, page: Sequence[FilingEntry]) -> list[FilingEntry]:
         """The whole filings of the next page, oldest first."""
         self.pages += 1
-        fresh = [entry for entry in page if _name(entry) not in self._told]
-        self._told.update(map(_name, page))
         self.seen_to = max([self.seen_to, *(entry.accepted_at for entry in page)])
+        if self.pages > 1 and page and self._is_cut(page[0]):
+            self._left.add(page[0].accession)
+        fresh = [entry for entry in page if _name(entry) not in self._told and entry.accession not in self._left]
+        self._told.update(map(_name, page))
         met = bool(page) and page[-1].accepted_at < self._until
         self.ended = met or not page or self.pages == MOST_PAGES
         self.gap = self.ended and not met and self.pages > 1
-        found = merged([entry for entry in (self._kept, *fresh) if entry is not None])
-        self._kept = None
-        if not self.ended:
-            last = page[-1].accession
-            self._kept = next((each for each in found if each.accession == last), None)
-        return [each for each in reversed(found) if each is not self._kept]
+        found = merged([*self._kept, *fresh])
+        here = {entry.accession for entry in page}
+        waiting = {entry.accession for entry in self._kept if entry.accession not in here}  # pushed further down
+        waiting |= {page[-1].accession} if page else set()
+        self._kept = [] if self.ended else [each for each in found if each.accession in waiting]
+        return [each for each in reversed(found) if each not in self._kept]
+
+    def _is_cut(self, first: FilingEntry) -> bool:
+        is_new = all(first.accession != accession for accession, _, _ in self._told)
+        return is_new and first.accepted_at >= self.seen_to - LATE
 
 
 def _name(entry: FilingEntry) -> tuple[str, str, str]:
