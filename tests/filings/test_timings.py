@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ MOST_LATE = int(LATE.total_seconds())
 # Seconds after the start when it is accepted, how much later it is shown, by how many it is filed.
 FILINGS = st.lists(st.tuples(st.integers(-900, 900), st.integers(0, MOST_LATE), st.integers(1, 3)), max_size=40)
 # What happens before each page, in turn: seconds that pass, or a failure; where the process dies, if it does.
-EVENTS = st.lists(st.one_of(st.integers(0, 400), st.just("fails"), st.just("dies")), max_size=30)
+EVENTS = st.lists(st.one_of(st.integers(0, 20), st.integers(0, 400), st.just("fails"), st.just("dies")), max_size=30)
 DEATHS = st.sets(st.integers(1, 40), max_size=6)
 
 
@@ -70,14 +71,15 @@ async def lives(house, plan, events, deaths):
             later(house.clock, 2000)
 
 
-async def test_no_timing_and_no_death_doubles_or_drops_a_filing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("examples", [30, pytest.param(2_000, marks=pytest.mark.long)])
+async def test_no_timing_and_no_death_doubles_or_drops_a_filing(tmp_path, monkeypatch, examples):
     monkeypatch.setattr(reading, "PAGE", 5)
     monkeypatch.setattr(service, "PAGE", 5)
     async with housed(tmp_path) as house:
         start = house.clock.now()
 
         @given(FILINGS, EVENTS, DEATHS)
-        @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
         def check(filings, events, deaths):
             plan = [
                 (start + timedelta(seconds=accepted + late), entry_of(number, start + timedelta(seconds=accepted), filers))
