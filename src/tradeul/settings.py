@@ -55,6 +55,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
+    historical_port: int = Field(8004, ge=0, le=65535)
     maintenance_port: int = Field(8008, ge=0, le=65535)
     gateway_port: int = Field(9000, ge=0, le=65535)
     simulator_port: int = Field(8090, ge=0, le=65535)

@@ -10,6 +10,8 @@ from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
+from tradeul.api.history.routes import RECORDS as HISTORY_RECORDS
+from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.lists import to_csv
 from tradeul.api.page import PageFiles, content_security_policy
 from tradeul.bus.redis import Bus
@@ -74,13 +76,16 @@ class ApiServer(HttpService):
         port: int,
         gateway_port: int,
         watchdog: LoopWatchdog | None = None,
+        history: HistoryRoutes | None = None,
     ) -> None:
         """``mode`` and ``gateway_port`` are attributes: both may become known later.
 
         Raises:
             SettingsError: ``host`` is not this machine.
         """
-        super().__init__("api", host, port, "TRADEUL_API_PORT", (PageConfig, Lists, ListRows, Explanation, Health, Ready), watchdog)
+        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, *HISTORY_RECORDS
+        super().__init__("api", host, port, "TRADEUL_API_PORT", records, watchdog)
+        self._history = history
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
@@ -98,6 +103,8 @@ class ApiServer(HttpService):
         app.get("/api/explain/{name}/{symbol}", summary="Why a ticker is on a list or not", responses=why)(self._explain)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
+        if self._history is not None:
+            self._history.add(app)  # the page has one origin for all that it asks
         app.mount("/", PageFiles())
 
     async def _restrict(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

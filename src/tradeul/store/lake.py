@@ -74,6 +74,18 @@ class Lake:
                 self.read(dataset, session, columns)
             raise
 
+    def read_ticker(self, dataset: str, session: date, symbol: str) -> pl.DataFrame:
+        """One ticker's rows: of the file only what may hold them is read.
+
+        Raises as `read`.
+        """
+        path = self.path(dataset, session)
+        try:
+            return pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("symbol") == symbol).collect()
+        except (OSError, pl.exceptions.PolarsError):
+            self.read(dataset, session)
+            raise
+
     def footer(self, dataset: str, session: date) -> dict[str, str]:
         """Schema version, source, simulated or not, version that wrote it, checksum."""
         try:
