@@ -88,6 +88,7 @@ def metadata_of(session):
 
 def write(root):
     """The lake and the ledger of ``root``."""
+    root.mkdir(exist_ok=True)
     lake, catalog = Lake(root / "lake", "test", simulated=True), Catalog(f"sqlite:///{root / 'catalog.db'}")
     rows = []
 
