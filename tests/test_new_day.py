@@ -108,7 +108,7 @@ def closes_before(session):
 
 
 def no_row_of_another_session(watcher):
-    """By what each frame says of itself, by the clock, and by the close that its rows are held against. Returns rows looked at by session."""
+    """By what a frame says of itself, by the clock, and by the close behind its rows. Returns how many rows were looked at, by session."""
     shown, looked_at, closes = None, {}, {}
     for now, message in watcher.of("connected", "new_day", "snapshot", "delta"):
         if message["type"] in ("connected", "new_day"):

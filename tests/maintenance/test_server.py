@@ -21,7 +21,7 @@ SESSION, YESTERDAY, EARLIER = "2026-03-09", "2026-03-06", "2026-03-05"
 def server_of(house, host="127.0.0.1"):
     http = HttpClient(house.clock, 6000, 10)
     http.statuses |= {200: 41, "timeout": 1}
-    return MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", host, 0, LoopWatchdog())
+    return MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", host, 0, LoopWatchdog(), {304: 30})
 
 
 class Stand:
@@ -201,7 +201,8 @@ async def test_metrics_show_what_an_alarm_needs(stand):
     assert float(shown["tradeul_maintenance_last_success_timestamp_seconds"]) == succeeded_at
     assert shown["tradeul_maintenance_sessions_behind"] == "0.0"
     assert shown['tradeul_maintenance_partitions{dataset="ohlc_daily",state="completed"}'] == "24.0"
-    assert shown['tradeul_vendor_requests_total{status="200"}'] == "41.0"
+    assert shown['tradeul_vendor_requests_total{of="rest",status="200"}'] == "41.0"
+    assert shown['tradeul_vendor_requests_total{of="files",status="304"}'] == "30.0"
     assert shown["tradeul_vendor_rate_limit_wait_seconds_total"] == "0.0"
     assert shown["tradeul_event_loop_longest_pause_seconds"] == "0.0"
     assert shown["tradeul_maintenance_run_duration_seconds"] == "0.0"

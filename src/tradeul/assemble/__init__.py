@@ -86,7 +86,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     mode = access.mode
     is_late = mode is Mode.DELAYED
     at = settings.host, settings.maintenance_port
-    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog)
+    maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
     history = history_routes(settings, place, stores)
     warmup = MaintenanceClient(lambda: http_address(settings.host, maintenance_http.port) if maintenance_http.started.is_set() else None)
     historical = HistoryServer(history, warmup, mode, settings.host, settings.historical_port, watchdog)

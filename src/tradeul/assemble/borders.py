@@ -54,6 +54,7 @@ class Stores(msgspec.Struct, frozen=True):
     catalog: Catalog
     lake: Lake
     http: HttpClient
+    files: PolygonFlatFiles
     maintenance: MaintenanceService
     access: Access
 
@@ -119,7 +120,7 @@ async def open_stores(
         maintenance.adopt(access.windows)
 
     access.on_change(adopt)
-    return Stores(catalog, lake, http, maintenance, access)
+    return Stores(catalog, lake, http, files, maintenance, access)
 
 
 async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:

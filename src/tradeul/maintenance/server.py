@@ -1,6 +1,6 @@
 """Port 8008: how the data stands, what runs, and a run on demand. It decides nothing: `service.py` and `report.py` do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any
@@ -80,8 +80,9 @@ class MaintenanceServer(HttpService):
         host: str,
         port: int,
         watchdog: LoopWatchdog | None = None,
+        file_statuses: Mapping[int | str, int] | None = None,
     ) -> None:
-        """``mode`` is an attribute: it may change.
+        """``mode`` is an attribute: it may change. ``file_statuses``: requests for flat files, by HTTP status.
 
         Raises:
             SettingsError: ``host`` is not this machine.
@@ -91,6 +92,7 @@ class MaintenanceServer(HttpService):
         self._service = service
         self._bus = bus
         self._http = http
+        self._file_statuses = file_statuses or {}
         self._clock = clock
         self.mode = mode
 
@@ -168,7 +170,8 @@ class MaintenanceServer(HttpService):
         success = next((run.finished_at.timestamp() for run in whole if run.success and run.finished_at), None)
         durations = {(task,): seconds for run in whole[::-1] for task, seconds in run.task_seconds.items()}
         partitions = {(name, state.value): count for name, counts in status.datasets.items() for state, count in counts.items()}
-        statuses = {(str(code),): count for code, count in self._http.statuses.items()}
+        statuses = {("rest", str(code)): count for code, count in self._http.statuses.items()}
+        statuses |= {("files", str(code)): count for code, count in self._file_statuses.items()}
         name, of_task = "tradeul_maintenance", "How long a task took, the last time that a whole run had it to do."
         waited = "Waiting for the rate limit, summed over requests."
         return [
@@ -179,7 +182,7 @@ class MaintenanceServer(HttpService):
             gauge(f"{name}_run_duration_seconds", "How long the last whole run took.", whole[0].duration_seconds if whole else None),
             gauges(f"{name}_task_duration_seconds", of_task, ("task",), durations.items()),
             gauge(f"{name}_running", "Whether a run is under way.", status.run is not None),
-            counters("tradeul_vendor_requests", "Requests by HTTP status, timeout, connection.", ("status",), statuses.items()),
+            counters("tradeul_vendor_requests", "Requests by HTTP status, timeout, connection.", ("of", "status"), statuses.items()),
             counter("tradeul_vendor_retries", "Requests that were tried again.", self._http.retries),
             counter("tradeul_vendor_rate_limit_wait_seconds", waited, self._http.rate_wait_seconds),
         ]

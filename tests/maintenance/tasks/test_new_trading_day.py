@@ -134,6 +134,18 @@ async def test_it_is_said_once_a_session_whatever_restarts(house):
     assert await house.bus.get_trading_session() == TradingSession(NEXT, SESSION)
 
 
+async def test_who_was_down_from_before_three_until_after_four_says_it_then(make_house):
+    house = await make_house(now=at(SESSION, time(20, 15)))
+    await house.service.reconcile()
+    house.restart()
+    house.clock._now = at(NEXT, time(4, 5))
+    heard = await listen(house, 1)
+    assert (await house.service.reconcile()).success
+    assert [b'"date":"2026-03-10"' in message for message in await heard] == [True]
+    assert await house.bus.get_trading_session() == TradingSession(NEXT, SESSION)
+    assert await house.bus.baselines_bytes(NEXT)
+
+
 async def test_killed_in_the_middle_it_is_said_again(house, monkeypatch):
     class Killed(BaseException):
         pass

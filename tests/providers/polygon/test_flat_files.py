@@ -20,7 +20,7 @@ def s3_error(code):
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
 
 
-async def fetch(clock, *answers, call="minute_file"):
+async def fetch(clock, *answers, call=lambda files: files.minute_file(DAY)):
     asked, left = [], list(answers)
 
     async def handler(request):
@@ -31,7 +31,7 @@ async def fetch(clock, *answers, call="minute_file"):
     async with serving(handler) as base:
         files = PolygonFlatFiles(clock, base, "flatfiles", "KEY", "SECRET")
         try:
-            return await finish(clock, getattr(files, call)(DAY)), asked
+            return await finish(clock, call(files)), asked
         except (Unauthorized, NotEntitled, VendorUnavailable) as error:
             return error, asked
 
@@ -74,13 +74,24 @@ async def test_a_failing_store_is_asked_again_and_again_but_not_for_ever(clock):
     assert len(asked) == ATTEMPTS
 
 
-async def test_its_mark_comes_without_the_file(clock):
-    found, asked = await fetch(clock, {"status": 503}, WHOLE, call="etag")
-    assert found == "5c3b-1"
-    assert [(request.method, request.path) for request in asked] == [("HEAD", PATH)] * 2
-    assert (await fetch(clock, {"body": DATA}, call="etag"))[0] is None, "a store that gives no mark says nothing"
-    assert (await fetch(clock, {"status": 404}, call="etag"))[0] is None
-    assert isinstance((await fetch(clock, {"status": 403}, call="etag"))[0], NotEntitled)
+@pytest.mark.parametrize(
+    ("answer", "held", "is_replaced"),
+    [
+        ({"status": 304}, "5c3b-1", False),
+        (WHOLE, "5c3b-1", False),  # a store that does not know the question
+        (WHOLE, "older", True),
+        ({"body": DATA}, "5c3b-1", False),  # one that gives no mark says nothing
+        ({"status": 404}, "5c3b-1", False),
+    ],
+)
+async def test_whether_it_was_replaced_is_known_without_the_file(clock, answer, held, is_replaced):
+    found, asked = await fetch(clock, {"status": 503}, answer, call=lambda files: files.is_replaced(DAY, held))
+    assert found is is_replaced
+    assert [(request.method, request.path, request.headers["If-None-Match"]) for request in asked] == [("HEAD", PATH, f'"{held}"')] * 2
+
+
+async def test_a_refused_key_does_not_know_whether_it_was_replaced(clock):
+    assert isinstance((await fetch(clock, {"status": 403}, call=lambda files: files.is_replaced(DAY, "5c3b-1")))[0], NotEntitled)
 
 
 async def test_a_file_cut_on_its_way_is_asked_again(clock):

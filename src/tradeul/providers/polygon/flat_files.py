@@ -1,5 +1,6 @@
 """Massive's daily files (an S3 store), as `ports.MinuteFiles`. Only moves bytes: `wire_files.py` reads them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class PolygonFlatFiles:
+    """``statuses``, for metrics: requests by HTTP status, or "failed": the library does not tell more."""
+
     def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
+        self.statuses: Counter[int | str] = Counter()
         check_address(endpoint)
         self._clock = clock
         self._key = key
@@ -64,10 +68,11 @@ class PolygonFlatFiles:
         async def attempt() -> bool:
             try:
                 with self._errors(session):
-                    await obstore.get_async(self._store, path_of(session), options={"head": True, "if_none_match": f'"{etag}"'})
+                    answer = await obstore.get_async(self._store, path_of(session), options={"head": True, "if_none_match": f'"{etag}"'})
             except (NotFoundError, FileNotFoundError, NotModifiedError):
                 return False
-            return True
+            # A store may not know the question; and one that gives no mark says nothing.
+            return (answer.meta.get("e_tag") or "").strip('"') not in ("", etag)
 
         return await retrying(self._clock, attempt)
 
@@ -86,17 +91,22 @@ class PolygonFlatFiles:
         """The store's errors as ours; but that there is no file, or still the same one."""
         try:
             yield
-        except (NotFoundError, FileNotFoundError, NotModifiedError):
+            self.statuses[200] += 1
+        except (NotFoundError, FileNotFoundError, NotModifiedError) as error:
+            self.statuses[304 if isinstance(error, NotModifiedError) else 404] += 1
             raise
         except UnauthenticatedError as error:
+            self.statuses[401] += 1
             raise Unauthorized(
                 f"flat file {session}: {self._host} does not know this pair of keys: check TRADEUL_VENDOR_FILES_KEY"
             ) from error
         except PermissionDeniedError as error:
+            self.statuses[403] += 1
             raise NotEntitled(
                 f"flat file {session}: refused by {self._host}: the plan does not include it, or the keys are wrong"
             ) from error
         except (BaseError, OSError) as error:
+            self.statuses["failed"] += 1
             raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}") from error
 
 
