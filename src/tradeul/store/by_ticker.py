@@ -12,9 +12,11 @@ import mmap
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -66,14 +68,16 @@ class ByTicker:
         self._lake = lake
         self._look_seconds = look_seconds
         self._numbers: dict[str, int] = {}
-        self._opened: dict[tuple[str, date], Opened] = {}
+        self._opened: dict[str, dict[date, Opened]] = {}
         self._marks: dict[str, Looked[dict[date, Mark]]] = {}
         self._whole: dict[str, tuple[date, Mark, pl.DataFrame]] = {}
         self._room_bytes = room_bytes
         self._used_bytes = 0
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 it lasts as long as we do
-        self._file.truncate(room_bytes)  # sparse: disk is taken as it is written
-        self._map = mmap.mmap(self._file.fileno(), room_bytes, prot=mmap.PROT_READ)
+        self._file, path = tempfile.mkstemp(dir=folder, prefix="history-")
+        weakref.finalize(self, os.close, self._file)
+        os.unlink(path)  # noqa: PTH108 beside the other calls on files without a name
+        os.ftruncate(self._file, room_bytes)  # sparse: disk is taken as it is written
+        self._map = mmap.mmap(self._file, room_bytes, prot=mmap.PROT_READ)
 
     def sessions(self, dataset: str) -> Sequence[date]:
         """The sessions that have a partition, oldest first."""
@@ -83,8 +87,8 @@ class ByTicker:
         """None: there is no such partition."""
         return self._standing(dataset).get(session)
 
-    def rows(self, dataset: str, session: date, symbol: str) -> Columns | None:
-        """The ticker's rows, perhaps none; a column that nobody has a value in is left out. None: there is no such partition.
+    def rows(self, dataset: str, session: date, symbol: str, names: Iterable[str]) -> Columns | None:
+        """Columns of the ticker's rows, perhaps none; one that nobody has a value in is left out. None: there is no such partition.
 
         Raises:
             StoreError: the partition cannot be read, or the disk has no room.
@@ -92,10 +96,27 @@ class ByTicker:
         opened = self._open(dataset, session)
         if opened is None:
             return None
-        number = self._numbers.get(symbol, len(opened.first))
-        start, count = (int(opened.first[number]), int(opened.count[number])) if number < len(opened.first) else (0, 0)
+        start, count = self._place(opened, symbol)
         # Copies: the room may be used anew while they are still looked at.
-        return {name: values[start : start + count].copy() for name, values in opened.columns.items()}
+        return {name: opened.columns[name][start : start + count].copy() for name in names if name in opened.columns}
+
+    def single_rows(self, dataset: str, sessions: Iterable[date], symbol: str, names: Sequence[str]) -> Iterator[tuple[date, list[float]]]:
+        """The sessions in which the ticker has a row, of a dataset with at most one; in an eighth of the time that `rows` takes.
+
+        Raises as `rows`.
+        """
+        marks, kept = self._standing(dataset), self._opened.setdefault(dataset, {})
+        for session in sessions:
+            opened = kept.get(session)
+            mark = marks.get(session)
+            if mark is not None and (opened is None or opened.mark != mark):
+                opened = self._open(dataset, session)
+            if mark is None or opened is None:
+                continue
+            place, count = self._place(opened, symbol)
+            if count:
+                columns = opened.columns
+                yield session, [columns[name].item(place) if name in columns else nan for name in names]
 
     def whole(self, dataset: str, session: date) -> pl.DataFrame:
         """A small partition; of each dataset the last one asked for is kept.
@@ -116,6 +137,13 @@ class ByTicker:
             self._marks[dataset] = Looked(partial(self._look, dataset), self._look_seconds)
         return self._marks[dataset]()
 
+    def _place(self, opened: Opened, symbol: str) -> tuple[int, int]:
+        """Where the ticker's rows begin, and how many there are."""
+        number = self._numbers.get(symbol)
+        if number is None or number >= len(opened.first):
+            return 0, 0
+        return opened.first.item(number), opened.count.item(number)
+
     def _look(self, dataset: str) -> dict[date, Mark]:
         marks = {}
         for session in self._lake.sessions(dataset):
@@ -130,9 +158,10 @@ class ByTicker:
         mark = self.mark(dataset, session)
         if mark is None:
             return None
-        opened = self._opened.get((dataset, session))
+        kept = self._opened.setdefault(dataset, {})
+        opened = kept.get(session)
         if opened is None or opened.mark != mark:
-            self._opened[dataset, session] = opened = self._read(dataset, session, mark)
+            kept[session] = opened = self._read(dataset, session, mark)
         return opened
 
     def _read(self, dataset: str, session: date, mark: Mark) -> Opened:
@@ -148,7 +177,8 @@ class ByTicker:
         if needed > self._room_bytes:
             raise StoreError(f"{dataset} of {session} takes {needed:,} bytes, more than there is room for.")
         if self._used_bytes + needed > self._room_bytes:
-            self._opened.clear()
+            for kept in self._opened.values():
+                kept.clear()
             self._used_bytes = 0
         return Opened(mark, first, count, {name: self._put(values) for name, values in columns.items()})
 
@@ -156,7 +186,7 @@ class ByTicker:
         """The same values in the page cache. Written by call: through the mapping, a full disk would end the process."""
         place = self._used_bytes
         try:
-            written = os.pwrite(self._file.fileno(), values.tobytes(), place)
+            written = os.pwrite(self._file, values.tobytes(), place)
         except OSError as error:
             raise StoreError(f"{NO_ROOM} ({error.strerror}).") from error
         if written < values.nbytes:

@@ -7,6 +7,8 @@ Calls block, and they are one thread's (`ByTicker`). It knows no HTTP.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import islice
+from math import isnan
 from typing import Any
 
 import msgspec
@@ -30,6 +32,7 @@ from tradeul.store.lake import Lake
 OHLC_DAILY, VOLUME_SLOTS, MINUTE_BARS = "ohlc_daily", "volume_slots", "minute_bars"
 TICKERS, SPLITS, METADATA = "tickers", "splits", "metadata_enrich"
 PRICES = ("open", "high", "low", "close")
+DAY = (*PRICES, "volume", "vwap", "trades")
 SLOT = timedelta(seconds=SLOT_SECONDS)
 
 
@@ -76,6 +79,8 @@ class Past:
             NotKept: there is nothing of this dataset; QuestionRefused: start after end, or before the first known split.
         """
         held = self._rows.sessions(dataset)
+        if not held and dataset == MINUTE_BARS:
+            raise NotKept("No minute bars are kept: TRADEUL_KEEP_MINUTE_BARS says for how many sessions they shall be.")
         if not held:
             raise NotKept(f"History holds no {dataset} yet: `POST /api/warmup` has maintenance load what is due.")
         known_since = self._splits_known_since()
@@ -128,23 +133,19 @@ class Past:
     # ---- bars and slots
 
     def days(self, symbol: str, asked: Range) -> list[PastDay]:
-        adjust = self._factors(symbol, asked)
+        adjust = dict(zip(asked.sessions, self._factors(symbol, asked).tolist(), strict=True))
         found: list[PastDay] = []
-        for place, session in enumerate(asked.sessions):
-            rows = self._rows.rows(OHLC_DAILY, session, symbol)
-            if rows is None or not len(rows["close"]):
-                continue
-            factor = float(adjust[place])
-            open_, high, low, close = (float(rows[name][0]) * factor for name in PRICES)
-            told = float(rows["volume"][0]) / factor, _scaled(rows, "vwap", 0, factor), _whole(rows, "trades", 0)
-            found.append(PastDay(session, open_, high, low, close, *told))
+        for session, (open_, high, low, close, volume, vwap, trades) in self._rows.single_rows(OHLC_DAILY, asked.sessions, symbol, DAY):
+            f = adjust[session]
+            known = None if isnan(vwap) else vwap * f, None if isnan(trades) else int(trades)
+            found.append(PastDay(session, open_ * f, high * f, low * f, close * f, volume / f, *known))
         return found
 
     def slots(self, symbol: str, asked: Range) -> list[PastSlot]:
         adjust = self._factors(symbol, asked)
         found: list[PastSlot] = []
         for place, session in enumerate(asked.sessions):
-            rows = self._rows.rows(VOLUME_SLOTS, session, symbol)
+            rows = self._rows.rows(VOLUME_SLOTS, session, symbol, ("slot", "volume", "trades", "vwap"))
             if rows is None:
                 continue
             begun_at, factor = self._calendar.hours(session).pre_open_at, float(adjust[place])
@@ -206,12 +207,12 @@ class Past:
         hours = self._calendar.hours(session)
         if slot is not None and not 0 <= slot < hours.slots:
             raise QuestionRefused(f"slot={slot}: {session} has slots 0 to {hours.slots - 1}, of five minutes from 04:00 ET on.")
-        today = self._rows.rows(VOLUME_SLOTS, session, symbol)
+        today = self._rows.rows(VOLUME_SLOTS, session, symbol, ("slot", "volume"))
         if today is None:
             raise NotKept(self._holds(VOLUME_SLOTS, session))
         before = self._averaged(session)
         adjust = self._factors_for(symbol, before, session)
-        rows = [self._rows.rows(VOLUME_SLOTS, each, symbol) for each in before]
+        rows = [self._rows.rows(VOLUME_SLOTS, each, symbol, ("slot", "volume")) for each in before]
         folded = ((np.zeros(len(own["slot"]), np.int64), own["slot"].astype(np.int64), own["volume"] / factor)
                   for own, factor in zip(rows, adjust, strict=True) if own is not None)  # fmt: skip
         usual = profile(1, folded)
@@ -237,20 +238,14 @@ class Past:
         window = [each for each in self._window(session) if self._is_complete(OHLC_DAILY, each)]
         if not window:
             raise NotKept(self._holds(OHLC_DAILY, session))
-        found: list[tuple[date, float, float, float]] = []
-        for each in window[::-1]:
-            rows = self._rows.rows(OHLC_DAILY, each, symbol)
-            if rows is not None and len(rows["close"]):
-                found.append((each, float(rows["high"][0]), float(rows["low"][0]), float(rows["close"][0])))
-                if len(found) == BARS:
-                    break
+        found = list(islice(self._rows.single_rows(OHLC_DAILY, window[::-1], symbol, ("high", "low", "close")), BARS))
         if not found:
             self.check_known(symbol)
             return Atr(symbol=symbol, session=session, atr=None, bars=0, newest_bar=None, close=None)
         found.reverse()
-        sessions = [each[0] for each in found]
+        sessions = [each for each, _ in found]
         adjust = self._factors_for(symbol, sessions, session)
-        high, low, close = (np.array([[each[column] for each in found]]) * adjust for column in (1, 2, 3))
+        high, low, close = (np.array([[row[column] for _, row in found]]) * adjust for column in range(3))
         atr = _known(average_true_range(high, low, close)[0])
         return Atr(symbol=symbol, session=session, atr=atr, bars=len(found), newest_bar=sessions[-1], close=float(close[0, -1]))
 
