@@ -22,7 +22,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradeul import __version__
 from tradeul.errors import BusUnavailable, StartError
@@ -124,7 +126,7 @@ class HttpService:
         app.get("/docs", include_in_schema=False)(lambda: _documentation(app))
         app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
         self.routes(app)
-        app.middleware("http")(_refuse_foreign)  # the last one added is asked first
+        app.add_middleware(_OurCallers)  # the last one added is asked first
         self._describe_in(app)
         return app
 
@@ -194,9 +196,16 @@ def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None 
     return Response(problem_body(status, detail), int(status), headers, PROBLEM_JSON)
 
 
-async def _refuse_foreign(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    reason = refusal(request.headers.get("host"), request.headers.get("origin"))
-    return await call_next(request) if reason is None else _problem(HTTPStatus.FORBIDDEN, reason)
+class _OurCallers:
+    """Refuses foreign pages and names. As bare ASGI: a function over requests costs a task group and a queue for each call."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        reason = refusal(headers.get("host"), headers.get("origin"))
+        await (self._app if reason is None else _problem(HTTPStatus.FORBIDDEN, reason))(scope, receive, send)
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:

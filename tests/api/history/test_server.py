@@ -18,9 +18,11 @@ from tests.api.history import small_lake
 from tests.api.history.small_lake import CALENDAR, DAYS, HOLE, LATE, RVOL_DAYS, SESSION, SLOT_DAYS, SPLIT, UNFINISHED, factor, instant
 from tests.maintenance.conftest import make_house  # noqa: F401
 from tests.schema_fuzz import found_nothing
+from tradeul.api.history import routes
 from tradeul.api.history.client import MaintenanceClient
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
+from tradeul.errors import CorruptPartition
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.providers.http import HttpClient
@@ -277,6 +279,24 @@ async def test_a_foreign_page_and_a_foreign_name_are_refused(stand, headers):
     await stand.json("/api/bars/daily/T001", 403, **headers)
     async with stand.client.post(f"{stand.url}/api/warmup", headers=headers) as response:
         assert response.status == 403
+
+
+async def test_too_many_questions_are_refused_and_not_queued(stand, monkeypatch):
+    monkeypatch.setattr(routes, "MOST_WAITING", 0)
+    assert "questions wait already: ask again" in (await stand.json("/api/universe", 503))["detail"]
+
+
+async def test_a_partition_that_cannot_be_read_is_said(tmp_path):
+    small_lake.write(tmp_path)
+    past, catalog = small_lake.past_of(tmp_path)
+    asked = past.range("minute_bars", None, None, None, None)
+    sessions = past.minutes("T001", asked)
+    damaged = tmp_path / "lake" / "minute_bars" / f"session={asked.sessions[1]}" / "part.parquet"
+    assert len(next(sessions)) == 30
+    damaged.write_bytes(b"PAR1")  # after the first was told: one session is read at a time
+    with pytest.raises(CorruptPartition, match=str(asked.sessions[1])):
+        next(sessions)
+    catalog.close()
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
@@ -67,6 +67,16 @@ Form: TypeAlias = Annotated[Literal["json", "csv"], Query(alias="format")]
 Flag: TypeAlias = Literal["true", "false"]
 
 
+class Span:
+    """Which sessions of a ticker, adjusted for which, told how."""
+
+    def __init__(self, start: Day = None, end: Day = None, adjusted: Flag = "true", as_of: Day = None, form: Form = "json") -> None:
+        self.start, self.end, self.adjusted, self.as_of, self.form = start, end, adjusted == "true", as_of, form
+
+
+Asking: TypeAlias = Annotated[Span, Depends()]
+
+
 class HistoryRoutes:
     def __init__(self, past: Past) -> None:
         self._past = past
@@ -87,77 +97,47 @@ class HistoryRoutes:
         for path, summary, record, tabular, call in calls:
             app.get(f"/api/{path}", summary=summary, responses=answers(record, *wrong, text=CSV if tabular else None))(call)
 
-    async def _daily(
-        self,
-        request: Request,
-        symbol: str,
-        start: Day = None,
-        end: Day = None,
-        adjusted: Flag = "true",
-        as_of: Day = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 400,
-        form: Form = "json",
-    ) -> Response:
-        def make() -> tuple[Range, list[PastDay]]:
-            asked = self._past.range(OHLC_DAILY, start, end, limit, self._adjusted_for(adjusted, as_of))
-            found = self._past.days(symbol, asked)
+    async def _daily(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 400) -> Response:
+        asked, bars, onward = await self._told(request, OHLC_DAILY, symbol, span, limit, self._past.days)
+        page = DailyBars(**_head(symbol, asked), bars=tuple(bars), next=onward)
+        return _page(request, page, span.form, PastDay, bars, f"{symbol}-daily", onward)
+
+    async def _slots(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=60)] = 30) -> Response:
+        asked, slots, onward = await self._told(request, VOLUME_SLOTS, symbol, span, limit, self._past.slots)
+        page = Slots(**_head(symbol, asked), slots=tuple(slots), next=onward)
+        return _page(request, page, span.form, PastSlot, slots, f"{symbol}-slots", onward)
+
+    async def _told(
+        self, request: Request, dataset: str, symbol: str, span: Span, limit: int, tell: Callable[[str, Range], list[T]]
+    ) -> tuple[Range, list[T], str | None]:
+        """One page: its range, its rows, and where the next one is."""
+
+        def make() -> tuple[Range, list[T]]:
+            asked = self._past.range(dataset, span.start, span.end, limit, self._adjusted_for(span))
+            found = tell(symbol, asked)
             if not found:
                 self._past.check_known(symbol)
             return asked, found
 
         asked, found = await self._ask(make)
-        onward = _onward(request, start=asked.next_start)
-        page = DailyBars(**_head(symbol, asked), bars=tuple(found), next=onward)
-        return _page(request, page, form, PastDay, found, f"{symbol}-daily", onward)
+        return asked, found, _onward(request, start=asked.next_start)
 
-    async def _slots(
-        self,
-        request: Request,
-        symbol: str,
-        start: Day = None,
-        end: Day = None,
-        adjusted: Flag = "true",
-        as_of: Day = None,
-        limit: Annotated[int, Query(ge=1, le=60)] = 30,
-        form: Form = "json",
-    ) -> Response:
-        def make() -> tuple[Range, list[PastSlot]]:
-            asked = self._past.range(VOLUME_SLOTS, start, end, limit, self._adjusted_for(adjusted, as_of))
-            found = self._past.slots(symbol, asked)
-            if not found:
-                self._past.check_known(symbol)
-            return asked, found
-
-        asked, found = await self._ask(make)
-        onward = _onward(request, start=asked.next_start)
-        page = Slots(**_head(symbol, asked), slots=tuple(found), next=onward)
-        return _page(request, page, form, PastSlot, found, f"{symbol}-slots", onward)
-
-    async def _minute(
-        self,
-        request: Request,
-        symbol: str,
-        start: Day = None,
-        end: Day = None,
-        adjusted: Flag = "true",
-        as_of: Day = None,
-        form: Form = "json",
-    ) -> Response:
+    async def _minute(self, request: Request, symbol: str, span: Asking) -> Response:
         def make() -> tuple[Range, str]:
-            asked = self._past.range(MINUTE_BARS, start, end, None, self._adjusted_for(adjusted, as_of))
+            asked = self._past.range(MINUTE_BARS, span.start, span.end, None, self._adjusted_for(span))
             self._past.check_known(symbol)
             return asked, self._past.mark(asked)
 
         asked, mark = await self._ask(make)
-        etag = _etag(f"{symbol} {form} {mark}".encode())
+        etag = _etag(f"{symbol} {span.form} {mark}".encode())
         if _is_known(request, etag):
             return Response(None, HTTPStatus.NOT_MODIFIED, _headers(etag))
-        headers = _headers(etag)
-        if form == "csv":
+        headers, is_csv = _headers(etag), span.form == "csv"
+        if is_csv:
             headers |= _attached(f"{symbol}-minute")
-        pieces = _csv_pieces if form == "csv" else partial(_json_pieces, MinuteBars(**_head(symbol, asked), bars=()))
+        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**_head(symbol, asked), bars=()))
         stream = self._streamed(pieces(self._past.minutes(symbol, asked)))
-        return StreamingResponse(stream, media_type=f"{CSV}; charset=utf-8" if form == "csv" else JSON, headers=headers)
+        return StreamingResponse(stream, media_type=f"{CSV}; charset=utf-8" if is_csv else JSON, headers=headers)
 
     async def _rvol(
         self,
@@ -201,8 +181,8 @@ class HistoryRoutes:
     async def has_bars(self) -> bool:
         return await self._ask(lambda: self._past.has_any(OHLC_DAILY))
 
-    def _adjusted_for(self, adjusted: str, as_of: date | None) -> date | None:
-        return (as_of or self._past.current_session()) if adjusted == "true" else None
+    def _adjusted_for(self, span: Span) -> date | None:
+        return (span.as_of or self._past.current_session()) if span.adjusted else None
 
     async def _ask(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:

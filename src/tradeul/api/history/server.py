@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from tradeul import __version__
 from tradeul.api.history.client import REFUSALS, MaintenanceClient
 from tradeul.api.history.routes import RECORDS, HistoryRoutes
+from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
@@ -18,16 +19,6 @@ from tradeul.records.runs import RunOptions
 
 BODY_EXAMPLE = '{"since":"2026-02-02","target_date":"2026-03-06"}'
 PACKED_FROM_BYTES, PACKING = 1024, 1  # a third of the time of 6, and a tenth larger
-
-
-class Health(msgspec.Struct, frozen=True):
-    status: str
-    mode: str
-    version: str
-
-
-class Ready(msgspec.Struct, frozen=True):
-    status: str
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
