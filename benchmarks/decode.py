@@ -18,7 +18,8 @@ import orjson
 
 from tradeul.clock import SimulatedClock
 from tradeul.market_calendar import nyse
-from tradeul.providers.polygon import wire, wire_stream
+from tradeul.providers.polygon import wire_stream
+from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
 
 AT = datetime(2026, 3, 9, 13, 31, tzinfo=UTC)  # a minute after the open
@@ -68,7 +69,7 @@ def compare(title: str, ours: float, others: dict[str, float]) -> None:
 def main() -> None:
     tickers = int(sys.argv[1]) if len(sys.argv) > 1 else 12_400
     snapshot, frames = asyncio.run(the_vendors_bytes(tickers))
-    ours = median_ms(lambda: wire.decode_snapshot(snapshot))
+    ours = median_ms(lambda: decode_snapshot(snapshot))
     others = {
         "orjson, untyped": median_ms(lambda: orjson.loads(snapshot)),
         "msgspec, untyped": median_ms(lambda: msgspec.json.decode(snapshot)),

@@ -35,6 +35,7 @@ from tradeul.api.history.server import HistoryServer
 from tradeul.clock import SteppedClock
 from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.market_calendar import at, nyse
+from tradeul.ops.callers import Callers
 from tradeul.providers.ports import FlatFile
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.simulator.files import FlatFiles
@@ -95,7 +96,7 @@ def frame_of(dataset: str, symbols: pl.Series, draw: np.random.Generator, sessio
 async def serve(folder: Path) -> None:
     lake, catalog = Lake(folder / "lake", "benchmark", simulated=True), Catalog(f"sqlite:///{folder / 'catalog.db'}")
     past = Past(lake, ByTicker(lake, folder), Looked(catalog.ledger), CALENDAR, SteppedClock(NOW), Kept(DAILY, SLOTS, 20))
-    server = HistoryServer(HistoryRoutes(past), MaintenanceClient(lambda: None), "SIMULATED", "127.0.0.1", 0)
+    server = HistoryServer(HistoryRoutes(past), MaintenanceClient(lambda: None), "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     await server.started.wait()
     print("port", server.port, flush=True)

@@ -13,6 +13,8 @@ import pytest
 
 from tradeul.analytics.baselines import COLUMNS, SLOTS, Baselines
 from tradeul.live.frames import market_frame
+from tradeul.live.last_close import COLUMNS as OF_DAILY_BARS
+from tradeul.live.last_close import close_frame
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import NEW_YORK, at, nyse
 from tradeul.records.bars import StreamBar, StreamBatch
@@ -20,6 +22,7 @@ from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import built_in_lists
 from tradeul.scanner.floors import floor_in_force
 from tradeul.scanner.ranking import wire_values
+from tradeul.scanner.scan import lacking
 
 PAGE = (Path(__file__).parents[1] / "docs" / "phases.md").read_text()
 UNKNOWN = "–"
@@ -34,6 +37,9 @@ DAYS = {
     ],
     HALF: [("09:30", 105, 107, 105, 106, 2_000), ("12:59", 106, 110, 103, 110, 3_000), ("13:10", 112, 112, 112, 112, 500)],
 }
+# The same as the vendor's daily bars: prices of regular hours, volume, VWAP and trades of all.
+DAILY = {REGULAR: (105, 110, 103, 110, 6_500, 108, 650), HALF: (105, 110, 103, 110, 5_500, 598_000 / 5_500, 550)}
+BY_DAILY_BARS = "daily bars"
 USUAL = {"symbol": "A", "kind": "CS", "sessions": 20, "prev_close": 100.0, "prev_close_raw": 100.0, "atr": 2.0}
 USUAL |= {"avg_volume_20d": 1e4, "avg_dollar_volume_20d": 1e6}
 
@@ -53,20 +59,28 @@ def clock(text):
 
 
 def market(session, moment):
-    hours, as_of = nyse().hours(session), at(session, clock(moment))
-    table = TodayTable(hours, 4)
-    table.set_levels(["A"], np.array([2.0]), np.array([100.0]))
-    for start, opened, high, low, close, volume in DAYS[session]:
-        begun = int(at(session, clock(start)).timestamp() * 1000)
-        if begun + 60_000 <= as_of.timestamp() * 1000:
-            bar = StreamBar("A", begun, begun + 60_000, opened, high, low, close, volume, close, 10.0, None, None)
-            table.apply(StreamBatch(0, [], [bar], []))
+    hours = nyse().hours(session)
+    frame = by_daily_bars(hours) if moment == BY_DAILY_BARS else by_minutes(hours, at(session, clock(moment)))
     cumulative = np.cumsum(np.full((1, SLOTS), 1_000.0), axis=1)
     slots = np.full((1, SLOTS), np.log(1_001.0))
     rows = pl.DataFrame([{name: USUAL.get(name) for name in COLUMNS}], schema=COLUMNS)
     held = Baselines(session, True, 20, rows, cumulative, slots, np.full((1, SLOTS), 0.5))
-    frame = market_frame(table, as_of)
     return Market(frame, Join(frame.symbols, held), hours)
+
+
+def by_daily_bars(hours):
+    return close_frame(pl.DataFrame([("A", *DAILY[hours.session])], schema=list(OF_DAILY_BARS), orient="row"), hours)
+
+
+def by_minutes(hours, as_of):
+    table = TodayTable(hours, 4)
+    table.set_levels(["A"], np.array([2.0]), np.array([100.0]))
+    for start, opened, high, low, close, volume in DAYS[hours.session]:
+        begun = int(at(hours.session, clock(start)).timestamp() * 1000)
+        if begun + 60_000 <= as_of.timestamp() * 1000:
+            bar = StreamBar("A", begun, begun + 60_000, opened, high, low, close, volume, close, 10.0, None, None)
+            table.apply(StreamBatch(0, [], [bar], []))
+    return market_frame(table, as_of)
 
 
 def shown(market, name):
@@ -101,6 +115,13 @@ def test_the_page_names_every_column_that_a_phase_changes():
     prices = "price open close high low vwap pm_high pm_low change_pct gap_pct gap_state from_open_pct post_change_pct chg_5m"
     amounts = "volume dollar_volume trades pm_volume post_volume post_dollar_volume post_trades vol_5m dvol_5m expected_volume rvol rvol_5m"
     assert set(f"phase floor since_open_s since_close_s {prices} {amounts}".split()) <= named
+
+
+def test_a_past_close_fills_the_lists_that_the_page_says_and_the_others_lack_what_it_says():
+    said = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", PAGE.split("## What lists lack")[1], re.MULTILINE))
+    seen = market(REGULAR, BY_DAILY_BARS)
+    lack = {found.name: ", ".join(f"`{name}`" for name in lacking(seen, found)) or UNKNOWN for found in built_in_lists()}
+    assert lack == said
 
 
 @pytest.mark.parametrize("named", re.findall(r"`(tests/[a-z_/]+\.py)::(\w+)`", PAGE), ids=lambda pair: pair[1])

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -43,6 +44,14 @@ def test_why_a_ticker_is_on_a_list_is_said_by_command_and_by_http(product):
     assert done.returncode == (0 if said["on_list"] else 1)
     assert {"class", "price", "dollar_volume", "trades", "age", "where"} <= {condition["name"] for condition in said["conditions"]}
     assert product.get(f"api/explain/winners~all/{row['symbol']}")["list"] == "winners~all"
+
+
+def test_history_is_told_on_its_own_port_and_on_the_pages(product):
+    (started,) = eventually(lambda: product.events("historical_started"))
+    symbol = eventually(lambda: product.rows("high_volume"))[0]["symbol"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{started['port']}/api/bars/daily/{symbol}", timeout=10) as answer:
+        told = json.load(answer)
+    assert told["bars"] and told == product.get(f"api/bars/daily/{symbol}")
 
 
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):
@@ -128,36 +137,37 @@ def comes_up_and_completes(state):
 def test_killed_ten_times_on_one_folder_it_ends_complete(tmp_path):
     dice = random.Random(20260309)
     for _ in range(10):
-        kill_during_start(tmp_path, dice.uniform(0.5, 6))
+        kill_during_start(tmp_path, dice.uniform(0.5, 4))
     comes_up_and_completes(tmp_path)
 
 
-EVERYBODY = """[lists.everybody]
-title = "Everybody"
+# Rows that know when they were highest: only who has been listening does.
+LISTENED = """[lists.listened]
+title = "Listened to"
 class = "all"
 floors = false
-where = "volume > 0"
+where = "high_at IS NOT NULL AND NOT partial"
 order = [["volume", "desc"]]
-columns = ["price", "volume", "high", "low", "high_at", "low_at", "pm_high", "partial", "updated_at"]
+columns = ["price", "volume", "high", "low", "high_at", "low_at", "pm_high", "updated_at"]
 """
 
 
-def dated(rows):
-    """Rows that know when they were highest: only who has been listening does."""
-    return {row["symbol"]: row for row in rows if row["high_at"] is not None and not row["partial"]}
+def by_symbol(rows):
+    return {row["symbol"]: row for row in rows}
 
 
 def test_killed_inside_the_session_it_knows_within_20_seconds_what_only_the_killed_run_heard(tmp_path):
     (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "everybody.toml").write_text(EVERYBODY)
-    with running(tmp_path, simulator_start="2026-03-09T09:29:25") as first:
-        eventually(lambda: len(dated(first.rows("everybody"))) > 20, 150)
-        before = dated(first.rows("everybody"))
+    (tmp_path / "lists" / "listened.toml").write_text(LISTENED)
+    # Started some seconds before a minute ends: rows are whole five seconds after the minute that was begun without us.
+    with running(tmp_path, simulator_start="2026-03-09T09:29:40") as first:
+        eventually(lambda: len(first.rows("listened")) > 20, 150)
+        before = by_symbol(first.rows("listened"))
         first.kill()
-    with running(tmp_path, simulator_start="2026-03-09T09:29:25") as again:
+    with running(tmp_path, simulator_start="2026-03-09T09:29:40") as again:
 
         def goes_on():
-            after = dated(again.rows("everybody"))
+            after = by_symbol(again.rows("listened"))
             still = [symbol for symbol in before.keys() & after.keys() if after[symbol]["volume"] == before[symbol]["volume"]]
             equal = all({**after[symbol], "rank": 0} == {**before[symbol], "rank": 0} for symbol in still)
             grown = all(after[symbol]["volume"] >= row["volume"] for symbol, row in before.items() if symbol in after)

@@ -22,6 +22,7 @@
     +-- QuestionRefused        what is asked of history cannot be asked so
     +-- ListError              a list's definition is wrong: names the list and the place
     +-- SequenceGap            a delta does not follow what the client holds
+    +-- GatewayRefused         the gateway does not take this client, now or later
 
 A message tells a person what happened, with which input, and what to do.
 Foreign errors become one of these at the border, chained with ``from``.
@@ -144,3 +145,7 @@ class ListError(TradeulError):
 
 class SequenceGap(TradeulError):
     """A delta does not follow what the client holds; it must ask for a snapshot."""
+
+
+class GatewayRefused(TradeulError):
+    """The gateway does not take this client: no token, a foreign name, or it is no gateway."""

@@ -40,11 +40,11 @@ def _wall_time(value: object) -> time:
 WallTime: TypeAlias = Annotated[time, BeforeValidator(_wall_time)]
 
 
-def _symbols(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
-Symbols: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 
 
 class Settings(BaseSettings):
@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     state: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=_default_state)
 
     host: str = "127.0.0.1"
+    token: str | None = None
+    allowed_hosts: Names = ()
+    allowed_origins: Names = ()
+    public_socket: str | None = None
     api_port: int = Field(8000, ge=0, le=65535)
     historical_port: int = Field(8004, ge=0, le=65535)
     maintenance_port: int = Field(8008, ge=0, le=65535)
@@ -72,7 +76,7 @@ class Settings(BaseSettings):
     daily_sessions: int = Field(260, ge=1)
     slot_sessions: int = Field(30, ge=1)
     rvol_sessions: int = Field(20, ge=1)
-    reference_tickers: Symbols = _symbols("SPY QQQ IWM DIA AAPL MSFT NVDA AMZN GOOGL TSLA AMD INTC BAC JPM XOM")
+    reference_tickers: Names = _names("SPY QQQ IWM DIA AAPL MSFT NVDA AMZN GOOGL TSLA AMD INTC BAC JPM XOM")
     maintenance_at: WallTime = time(17, 0)
     final_at: WallTime = time(20, 15)
     new_day_at: WallTime = time(3, 0)

@@ -18,8 +18,9 @@ from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import EXPLAIN
 from tradeul.clock import SteppedClock, SystemClock
-from tradeul.errors import SettingsError, StartError
+from tradeul.errors import StartError
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 from tradeul.records.explanations import Condition, ExplainAnswer, Explanation, Input
 from tradeul.records.lists import ListDefinition, ListFrame
 
@@ -60,7 +61,7 @@ class Stand:
 @pytest.fixture
 async def stand(bus):
     await bus.put_lists([WINNERS])
-    api = ApiServer(bus, SteppedClock(NOON), nyse(), "SIMULATED", "127.0.0.1", 0, 9000)
+    api = ApiServer(bus, SteppedClock(NOON), nyse(), "SIMULATED", Callers(), 0, 9000)
     running = asyncio.create_task(api.run())
     async with asyncio.timeout(60):
         await api.started.wait()
@@ -228,13 +229,13 @@ async def test_the_documentation_names_every_call_and_loads_nothing(stand):
 
 
 async def test_a_taken_port_is_one_sentence(stand):
-    second = ApiServer(stand.bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", stand.api.port, 9000)
+    second = ApiServer(stand.bus, SystemClock(), nyse(), "LIVE", Callers(), stand.api.port, 9000)
     with pytest.raises(StartError, match=f"Port {stand.api.port} on 127.0.0.1 cannot be opened .* TRADEUL_API_PORT"):
         await second.run()
 
 
 async def test_small_answers_are_sent_at_once(bus):
-    with ApiServer(bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0, 9000)._open() as listener:
+    with ApiServer(bus, SystemClock(), nyse(), "LIVE", Callers(), 0, 9000)._open() as listener:
         assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it switches Nagle's algorithm off
 
 
@@ -244,7 +245,7 @@ async def test_the_programs_own_signal_handling_stays(bus):
 
     before = signal.signal(signal.SIGINT, ours)
     try:
-        api = ApiServer(bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0, 9000)
+        api = ApiServer(bus, SystemClock(), nyse(), "LIVE", Callers(), 0, 9000)
         running = asyncio.create_task(api.run())
         await api.started.wait()
         assert signal.getsignal(signal.SIGINT) is ours
@@ -267,9 +268,48 @@ async def test_an_idle_connection_does_not_hold_up_the_end(stand):
     writer.close()
 
 
-async def test_other_machines_are_not_served_without_a_token(bus):
-    with pytest.raises(SettingsError, match="TRADEUL_HOST"):
-        ApiServer(bus, SystemClock(), nyse(), "LIVE", "192.0.2.1", 0, 9000)
+@pytest.fixture
+async def guarded(bus):
+    api = ApiServer(bus, SteppedClock(NOON), nyse(), "SIMULATED", Callers(token="secret"), 0, 9000, None, "wss://scan.example.com/feed")
+    running = asyncio.create_task(api.run())
+    async with asyncio.timeout(20), aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        await api.started.wait()
+        yield Stand(bus, api, client)
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+
+
+@pytest.mark.parametrize("path", ["/", "/main.mjs", "/health", "/metrics"])
+async def test_with_a_token_the_pages_files_and_its_health_stay_open(guarded, path):
+    await guarded.get(path)
+
+
+@pytest.mark.parametrize("path", ["/api/config", "/api/lists", "/api/lists/winners", "/docs", "/openapi.json", "/api/nothing"])
+async def test_with_a_token_whatever_the_page_asks_needs_it(guarded, path):
+    response, _ = await guarded.get(path, 401)
+    assert (response.content_type, response.headers["WWW-Authenticate"]) == ("application/problem+json", "Bearer")
+    await guarded.get(path, 401, Authorization="Bearer wrong")
+
+
+async def test_a_login_is_a_cookie_that_scripts_and_other_sites_cannot_use_and_a_logout_ends_it(guarded):
+    url = guarded.url + "/api/login"
+    for wrong in ({"token": "wrong"}, {}):
+        async with guarded.client.post(url, json=wrong) as refused:
+            assert (refused.status, refused.content_type) == (401, "application/problem+json")
+    await guarded.get("/api/config", 200, Authorization="Bearer secret")
+    async with guarded.client.post(url, json={"token": "secret"}) as taken:
+        assert taken.status == 204
+        said = taken.headers["Set-Cookie"]
+    assert "secret" not in said and "HttpOnly" in said and "samesite=strict" in said.lower() and "Path=/" in said
+    assert (await guarded.json("/api/config"))["socket"] == "wss://scan.example.com/feed"
+    async with guarded.client.post(guarded.url + "/api/logout") as answer:
+        assert answer.status == 204
+    await guarded.get("/api/config", 401)
+
+
+async def test_the_page_may_open_the_public_socket(guarded):
+    response, _ = await guarded.get("/")
+    assert "connect-src 'self' wss://scan.example.com;" in response.headers["Content-Security-Policy"]
 
 
 async def test_schemathesis_finds_nothing(stand):

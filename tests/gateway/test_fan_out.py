@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradeul.errors import SequenceGap
+from tradeul.gateway import fan_out as fan_out_module
 from tradeul.gateway.client_session import ClientSession
 from tradeul.gateway.fan_out import BUFFER_LIMIT_BYTES, DRAINED_BYTES, STUCK_SECONDS, FanOut, Viewer
+from tradeul.gateway.frames import Framed
 from tradeul.records.messages import encode
 
 SESSION, NEXT = date(2026, 3, 9), date(2026, 3, 10)
@@ -39,20 +41,34 @@ class Pipe:
 
 
 def viewer_of(fan_out):
-    viewer = Viewer("v", Pipe(), ClientSession())
+    viewer = Viewer("v", Pipe(), ClientSession(), fan_out.session)
     fan_out.viewers.add(viewer)
     return viewer
+
+
+def through(chunks):
+    """Nothing else happens in between."""
+    for _ in chunks:
+        pass
 
 
 def types(viewer):
     return [message["type"] for message in viewer.transport.messages()]
 
 
+@pytest.fixture(scope="module")
+def one_a_turn():
+    """So that everything may happen between the writes to two viewers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fan_out_module, "CHUNK_VIEWERS", 1)
+        yield
+
+
 @pytest.fixture
 def running(scanner):
     """A list in full flow, and its one viewer with the first snapshot behind it."""
     fan_out, flow = FanOut(SESSION), scanner.Flow("winners", 5)
-    fan_out.take_message("winners", encode(flow.snapshot), 0.0)
+    through(fan_out.take_message("winners", encode(flow.snapshot), 0.0))
     viewer = viewer_of(fan_out)
     fan_out.feed("winners").watch(viewer, 0.0)
     assert types(viewer) == ["snapshot"]
@@ -60,7 +76,7 @@ def running(scanner):
 
 
 @given(seed=st.integers(0, 1_000_000))
-def test_whenever_a_viewer_comes_and_however_slow_it_is_there_is_no_gap_and_no_duplicate(scanner, seed):
+def test_whenever_a_viewer_comes_and_however_slow_it_is_there_is_no_gap_and_no_duplicate(scanner, one_a_turn, seed):
     chance, fan_out, flow = random.Random(seed), FanOut(SESSION), scanner.Flow("winners", seed)
     viewers, held = [viewer_of(fan_out) for _ in range(4)], {}
 
@@ -73,34 +89,98 @@ def test_whenever_a_viewer_comes_and_however_slow_it_is_there_is_no_gap_and_no_d
                 assert (message["epoch"], message["base"]) == (epoch, sequence)
                 held[viewer] = (epoch, message["sequence"], scanner.apply(rows, message))
 
-    for turn in range(25):
+    def passes(payload, turn):
+        """What the list's task does with one message."""
+        try:
+            yield from fan_out.take_message("winners", payload, turn)
+        except SequenceGap:
+            yield from fan_out.take_frame("winners", flow.frame, turn)
+
+    passing, others = iter(()), []
+    for turn in range(40):
         viewer = chance.choice(viewers)
-        match chance.randrange(6):
+        match chance.randrange(9):
             case 0:
                 fan_out.feed("winners").watch(viewer, turn)
             case 1:
                 viewer.transport.buffered = chance.choice([0, BUFFER_LIMIT_BYTES + 1])
-                fan_out.sweep(0.0)
+                others.append(iter(fan_out.sweep(0.0)))
             case 2:  # the scanner starts again
                 flow.epoch += 1
-                fan_out.take_message("winners", encode(flow.snapshot), turn)
+                through(passing)
+                passing = passes(encode(flow.snapshot), turn)
+            case 3:
+                others.append(iter(fan_out.reconcile("winners", flow.frame, turn)))
+            case 4:
+                fan_out.feed("winners").unwatch(viewer)
             case _:
                 payload = encode(flow.step())
                 for _ in range(chance.choice([0, 1, 1, 1, 2])):  # the bus loses some, and some come twice
-                    try:
-                        fan_out.take_message("winners", payload, turn)
-                    except SequenceGap:
-                        fan_out.take_frame("winners", flow.frame, turn)
+                    through(passing)
+                    passing = passes(payload, turn)
+        for chunks in (passing, *others):  # others work between two chunks
+            for _ in range(chance.randrange(4)):
+                next(chunks, None)
         read(viewer)
+    for chunks in (passing, *others):
+        through(chunks)
     for viewer in viewers:
         viewer.transport.buffered = 0
         fan_out.feed("winners").watch(viewer, 30.0)
-    fan_out.reconcile("winners", flow.frame, 30.0)
-    fan_out.reconcile("winners", flow.frame, 30.0)
-    fan_out.sweep(30.0)
+    through(fan_out.reconcile("winners", flow.frame, 30.0))
+    through(fan_out.reconcile("winners", flow.frame, 30.0))
+    through(fan_out.sweep(30.0))
     for viewer in viewers:
         read(viewer)
         assert held[viewer] == (flow.epoch, flow.sequence, flow.frame.rows)
+
+
+def test_each_pass_begins_with_another_viewer(scanner, one_a_turn):
+    fan_out, flow = FanOut(SESSION), scanner.Flow("winners", 5)
+    through(fan_out.take_message("winners", encode(flow.snapshot), 0.0))
+    viewers = [viewer_of(fan_out) for _ in range(3)]
+    for viewer in viewers:
+        fan_out.feed("winners").watch(viewer, 0.0)
+        viewer.transport.messages()
+    firsts = set()
+    for _ in viewers:
+        chunks = iter(fan_out.take_message("winners", encode(flow.step()), 0.0))
+        next(chunks)
+        firsts |= {viewer for viewer in viewers if viewer.transport.messages()}
+        through(chunks)
+        for viewer in viewers:
+            viewer.transport.messages()
+    assert firsts == set(viewers)
+
+
+def test_a_new_session_between_two_chunks_ends_the_pass_and_is_said_before_its_rows(scanner, one_a_turn):
+    fan_out, flow = FanOut(SESSION), scanner.Flow("winners", 5)
+    through(fan_out.take_message("winners", encode(flow.snapshot), 0.0))
+    viewers = [viewer_of(fan_out) for _ in range(3)]
+    for viewer in viewers:
+        fan_out.feed("winners").watch(viewer, 0.0)
+        viewer.transport.messages()
+    old = iter(fan_out.take_message("winners", encode(flow.step()), 0.0))
+    next(old)
+    new = iter(fan_out.take_message("winners", encode(scanner.Flow("winners", 6, session=NEXT, epoch=2).snapshot), 0.0))
+    next(new)
+    through(old)
+    through(new)
+    said = sorted(tuple((message["type"], message["session"]) for message in viewer.transport.messages()) for viewer in viewers)
+    news = (("new_day", "2026-03-10"), ("snapshot", "2026-03-10"))
+    assert said == [(("delta", "2026-03-09"), *news), news, news]
+
+
+def test_who_negotiated_compression_gets_one_deflated_frame_and_the_others_the_plain_one(running):
+    fan_out, flow, plain = running
+    packed = [viewer_of(fan_out) for _ in range(2)]
+    for viewer in packed:
+        viewer.deflates = True
+        fan_out.feed("winners").watch(viewer, 0.0)
+    payload = encode(flow.step())
+    through(fan_out.take_message("winners", payload, 0.0))
+    assert packed[0].transport.frames[-1] is packed[1].transport.frames[-1]
+    assert packed[0].transport.frames[-1] == Framed(payload).deflated != plain.transport.frames[-1] == Framed(payload).plain
 
 
 def test_everyone_gets_the_same_bytes(running):
@@ -108,7 +188,7 @@ def test_everyone_gets_the_same_bytes(running):
     second = viewer_of(fan_out)
     fan_out.feed("winners").watch(second, 0.0)
     second.transport.messages()
-    fan_out.take_message("winners", encode(flow.step()), 0.0)
+    through(fan_out.take_message("winners", encode(flow.step()), 0.0))
     assert first.transport.frames[0] is second.transport.frames[0]
 
 
@@ -125,7 +205,7 @@ def test_who_waits_for_a_list_without_rows_gets_its_first_snapshot_when_it_comes
     viewer = viewer_of(fan_out)
     fan_out.feed("winners").watch(viewer, 0.0)
     assert types(viewer) == []
-    fan_out.take_frame("winners", flow.frame, 0.0)
+    through(fan_out.take_frame("winners", flow.frame, 0.0))
     assert types(viewer) == ["snapshot"]
 
 
@@ -138,9 +218,9 @@ def test_a_delta_before_any_snapshot_is_a_gap(scanner):
 def test_a_message_that_is_none_of_the_lists_is_a_gap(running, payload):
     fan_out, flow, viewer = running
     with pytest.raises(SequenceGap):
-        fan_out.take_message("winners", payload, 0.0)
+        through(fan_out.take_message("winners", payload, 0.0))
     with pytest.raises(SequenceGap):
-        fan_out.take_message("losers", encode(flow.step()), 0.0)
+        through(fan_out.take_message("losers", encode(flow.step()), 0.0))
     assert types(viewer) == []
 
 
@@ -148,29 +228,29 @@ def test_a_full_viewer_gets_no_deltas_and_one_fresh_snapshot_when_it_has_drained
     fan_out, flow, viewer = running
     viewer.transport.buffered = BUFFER_LIMIT_BYTES + 1
     for _ in range(3):
-        fan_out.take_message("winners", encode(flow.step()), 1.0)
+        through(fan_out.take_message("winners", encode(flow.step()), 1.0))
     viewer.transport.buffered = DRAINED_BYTES + 1
-    fan_out.sweep(2.0)
+    through(fan_out.sweep(2.0))
     assert types(viewer) == []
     viewer.transport.buffered = DRAINED_BYTES
-    fan_out.sweep(3.0)
-    fan_out.sweep(4.0)
+    through(fan_out.sweep(3.0))
+    through(fan_out.sweep(4.0))
     (snapshot,) = viewer.transport.messages()
     assert snapshot["sequence"] == flow.sequence
-    fan_out.take_message("winners", encode(flow.step()), 5.0)
+    through(fan_out.take_message("winners", encode(flow.step()), 5.0))
     assert types(viewer) == ["delta"]
 
 
 def test_a_viewer_that_stays_full_is_cut_off_and_one_that_drains_is_not(running):
     fan_out, flow, viewer = running
     viewer.transport.buffered = BUFFER_LIMIT_BYTES + 1
-    fan_out.take_message("winners", encode(flow.step()), 1.0)
-    assert fan_out.sweep(1.0 + STUCK_SECONDS - 0.1) == 0
+    through(fan_out.take_message("winners", encode(flow.step()), 1.0))
+    assert fan_out.cut_off_stuck(1.0 + STUCK_SECONDS - 0.1) == 0
     viewer.transport.buffered = 0
-    assert fan_out.sweep(1.0 + STUCK_SECONDS) == 0
+    assert fan_out.cut_off_stuck(1.0 + STUCK_SECONDS) == 0
     viewer.transport.buffered = BUFFER_LIMIT_BYTES + 1
-    fan_out.take_message("winners", encode(flow.step()), 50.0)
-    assert fan_out.sweep(50.0 + STUCK_SECONDS) == 1
+    through(fan_out.take_message("winners", encode(flow.step()), 50.0))
+    assert fan_out.cut_off_stuck(50.0 + STUCK_SECONDS) == 1
     assert viewer.transport.aborted
 
 
@@ -178,11 +258,11 @@ def test_what_belongs_to_an_older_session_is_refused_and_counted(running, scanne
     fan_out, _, viewer = running
     yesterday = scanner.Flow("winners", 6, session=date(2026, 3, 6), epoch=9)
     delta = yesterday.step()
-    fan_out.take_message("winners", encode(delta), 0.0)
-    fan_out.take_message("winners", encode(yesterday.snapshot), 0.0)
-    fan_out.take_frame("winners", yesterday.frame, 0.0)
-    fan_out.reconcile("winners", yesterday.frame, 0.0)
-    fan_out.reconcile("winners", yesterday.frame, 0.0)
+    through(fan_out.take_message("winners", encode(delta), 0.0))
+    through(fan_out.take_message("winners", encode(yesterday.snapshot), 0.0))
+    through(fan_out.take_frame("winners", yesterday.frame, 0.0))
+    through(fan_out.reconcile("winners", yesterday.frame, 0.0))
+    through(fan_out.reconcile("winners", yesterday.frame, 0.0))
     assert fan_out.refused == 4
     assert types(viewer) == []
 
@@ -191,15 +271,15 @@ def test_a_newer_session_is_said_once_to_everyone_before_its_rows(running, scann
     fan_out, flow, viewer = running
     idle = viewer_of(fan_out)
     tomorrow = scanner.Flow("winners", 6, session=NEXT, epoch=2)
-    fan_out.take_message("winners", encode(tomorrow.snapshot), 0.0)
-    fan_out.take_message("winners", encode(tomorrow.step()), 0.0)
+    through(fan_out.take_message("winners", encode(tomorrow.snapshot), 0.0))
+    through(fan_out.take_message("winners", encode(tomorrow.step()), 0.0))
     assert [(message["type"], message["session"]) for message in viewer.transport.messages()] == [
         ("new_day", "2026-03-10"),
         ("snapshot", "2026-03-10"),
         ("delta", "2026-03-10"),
     ]
     assert types(idle) == ["new_day"]
-    fan_out.take_message("winners", encode(flow.step()), 0.0)
+    through(fan_out.take_message("winners", encode(flow.step()), 0.0))
     assert types(viewer) == []
     assert fan_out.refused == 1
 
@@ -208,34 +288,36 @@ def test_a_late_viewer_after_the_calendars_roll_over_sees_nothing_of_yesterday(r
     fan_out, flow, viewer = running
     assert fan_out.roll_over(NEXT, 0.0) == 1
     assert fan_out.roll_over(NEXT, 0.0) == 0
+    through(fan_out.announce())
     fan_out.feed("winners").watch(viewer, 0.0)
-    fan_out.take_frame("winners", flow.frame, 0.0)
+    through(fan_out.take_frame("winners", flow.frame, 0.0))
     assert types(viewer) == ["new_day"]
 
 
 def test_a_lost_last_message_is_noticed_at_the_second_look(running):
     fan_out, flow, viewer = running
-    fan_out.reconcile("winners", flow.frame, 0.0)
+    through(fan_out.reconcile("winners", flow.frame, 0.0))
     flow.step()
-    fan_out.reconcile("winners", flow.frame, 5.0)
+    through(fan_out.reconcile("winners", flow.frame, 5.0))
     (snapshot,) = viewer.transport.messages()
     assert snapshot["sequence"] == 1
 
 
 def test_messages_under_way_are_no_loss(running):
     fan_out, flow, viewer = running
-    fan_out.reconcile("winners", flow.frame, 0.0)
-    fan_out.take_message("winners", encode(flow.step()), 1.0)
+    through(fan_out.reconcile("winners", flow.frame, 0.0))
+    through(fan_out.take_message("winners", encode(flow.step()), 1.0))
     late = flow.step()
-    fan_out.reconcile("winners", flow.frame, 5.0)
-    fan_out.take_message("winners", encode(late), 5.0)
+    through(fan_out.reconcile("winners", flow.frame, 5.0))
+    through(fan_out.take_message("winners", encode(late), 5.0))
     assert types(viewer) == ["delta", "delta"]
 
 
 def test_who_left_gets_nothing(running):
     fan_out, flow, viewer = running
     fan_out.remove(viewer)
-    fan_out.take_message("winners", encode(flow.step()), 0.0)
-    fan_out.broadcast(b"", 0.0)
+    through(fan_out.take_message("winners", encode(flow.step()), 0.0))
+    through(fan_out.broadcast(Framed(b"{}"), 0.0))
     fan_out.roll_over(NEXT, 0.0)
+    through(fan_out.announce())
     assert viewer.transport.frames == []

@@ -1,116 +1,23 @@
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import re
 from datetime import UTC, date, datetime
 
 import aiohttp
 import msgspec
 import pytest
 
-from tradeul.bus.embedded import EmbeddedServer
+from tests.gateway.stand import NOON, Raw, until
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FEED_STATUS, VARIANTS_WATCHED
 from tradeul.clock import SteppedClock, SystemClock
-from tradeul.errors import SettingsError, StartError
+from tradeul.errors import StartError
 from tradeul.gateway import server as gateway_server
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
+from tradeul.ops.callers import Callers
 from tradeul.records.events import FeedStatus
-
-PAGE = "http://127.0.0.1:8000"
-NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 ET
-
-
-class Browser:
-    """A real WebSocket client that keeps each list as the messages say, and fails on a gap."""
-
-    def __init__(self, socket, apply):
-        self.socket, self.apply, self.held = socket, apply, {}
-
-    async def say(self, **message):
-        await self.socket.send_json(message)
-
-    async def next(self, *types):
-        """The next message of one of ``types``; what else comes is taken in."""
-        while True:
-            message = await self.socket.receive()
-            assert message.type is aiohttp.WSMsgType.TEXT, message
-            message = json.loads(message.data)
-            self.take(message)
-            if message["type"] in types:
-                return message
-
-    def take(self, message):
-        if message["type"] == "snapshot":
-            self.held[message["list"]] = message
-        elif message["type"] == "delta":
-            held = self.held[message["list"]]
-            assert (message["epoch"], message["base"]) == (held["epoch"], held["sequence"]), "a gap or a duplicate"
-            self.held[message["list"]] = held | {"sequence": message["sequence"], "rows": self.apply(held["rows"], message)}
-
-
-class Stand:
-    """A gateway on a free port, the bus behind it, browsers before it."""
-
-    def __init__(self, gateway, bus, client, scanner):
-        self.gateway, self.bus, self.client, self.scanner = gateway, bus, client, scanner
-        self.url = f"http://127.0.0.1:{gateway.port}"
-
-    @asynccontextmanager
-    async def browser(self, path="/ws", **options):
-        async with self.client.ws_connect(self.url + path, origin=PAGE, **options) as socket:
-            browser = Browser(socket, self.scanner.apply)
-            self.connected = await browser.next("connected")
-            yield browser
-
-
-@pytest.fixture
-async def valkey(tmp_path):
-    server = EmbeddedServer(tmp_path, SystemClock())
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def stand(valkey, scanner, monkeypatch):
-    monkeypatch.setattr(gateway_server, "LOOK_SECONDS", 0.05)
-    clock = SteppedClock(NOON)
-    bus = Bus(valkey.url, clock)
-    await bus.put_lists(scanner.DEFINITIONS)
-    gateway = GatewayServer(bus, clock, nyse(), "SIMULATED", "127.0.0.1", 0, {PAGE})
-    gateway.clock = clock
-    async with asyncio.timeout(20):
-        running = asyncio.create_task(gateway.run())
-        await gateway.started.wait()
-        async with aiohttp.ClientSession() as client:
-            await until(lambda: ready(client, gateway))
-            await listening(bus)
-            yield Stand(gateway, bus, client, scanner)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-    await bus.close()
-
-
-async def until(condition):
-    while not await condition():
-        await asyncio.sleep(0.01)
-
-
-async def ready(client, gateway):
-    async with client.get(f"http://127.0.0.1:{gateway.port}/ready") as response:
-        return response.status == 200
-
-
-async def listening(bus):
-    """Return once the gateway hears every channel."""
-
-    async def heard():
-        channels = await bus.redis.execute_command("PUBSUB", "SHARDCHANNELS")
-        return len(channels) == 16 and len(await bus.redis.execute_command("PUBSUB", "CHANNELS")) == 2
-
-    await until(heard)
+from tradeul.records.messages import encode
 
 
 async def test_a_browser_is_told_the_session_and_the_lists_then_rows_then_changes(stand):
@@ -192,7 +99,7 @@ async def test_a_new_session_by_the_clock_clears_everyone_and_refuses_yesterday(
 async def test_an_end_of_day_product_keeps_the_last_close_through_the_night_and_never_goes_back(valkey, scanner):
     clock = SteppedClock(NOON)
     bus = Bus(valkey.url, clock)
-    gateway = GatewayServer(bus, clock, nyse(), "END_OF_DAY", "127.0.0.1", 0)
+    gateway = GatewayServer(bus, clock, nyse(), "END_OF_DAY", Callers(), 0)
     friday, today = date(2026, 3, 6), date(2026, 3, 9)
     assert gateway._fan_out.admits(friday, 0.0)
     assert gateway._begin_session() == 0 and gateway._fan_out.session == friday
@@ -313,14 +220,9 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_go_on(stand
 
 
 async def test_a_taken_port_is_one_sentence(stand):
-    second = GatewayServer(stand.bus, SystemClock(), nyse(), "LIVE", "127.0.0.1", stand.gateway.port)
+    second = GatewayServer(stand.bus, SystemClock(), nyse(), "LIVE", Callers(), stand.gateway.port)
     with pytest.raises(StartError, match=f"Port {stand.gateway.port} on 127.0.0.1 cannot be opened .* TRADEUL_GATEWAY_PORT"):
         await second.run()
-
-
-async def test_other_machines_are_not_served_without_a_token(valkey):
-    with pytest.raises(SettingsError, match="TRADEUL_HOST"):
-        GatewayServer(Bus(valkey.url, SystemClock()), SystemClock(), nyse(), "LIVE", "0.0.0.0", 0)
 
 
 async def test_a_cancelled_gateway_ends_whatever_the_bus_is_doing(valkey, scanner, monkeypatch):
@@ -335,7 +237,7 @@ async def test_a_cancelled_gateway_ends_whatever_the_bus_is_doing(valkey, scanne
     publishing = asyncio.create_task(publish_steadily())
     for turn in range(12):
         own = Bus(valkey.url, SystemClock())
-        gateway = GatewayServer(own, SystemClock(), nyse(), "LIVE", "127.0.0.1", 0)
+        gateway = GatewayServer(own, SystemClock(), nyse(), "LIVE", Callers(), 0)
         running = asyncio.create_task(gateway.run())
         await gateway.started.wait()
         await until(lambda flow=flow, goal=flow.sequence + 3 * turn: asyncio.sleep(0, flow.sequence >= goal))
@@ -366,6 +268,7 @@ async def test_the_end_is_said_to_readers_and_does_not_wait_for_who_does_not_rea
         while (message := await browser.socket.receive()).type is aiohttp.WSMsgType.TEXT:
             pass
         assert message.data == 1001
+        assert re.fullmatch(r"come back in \d{1,3} ms", message.extra)  # a few viewers: within a second
         await asyncio.wait([running], timeout=5)
         assert running.done()
     stuck.close()
@@ -410,3 +313,49 @@ async def test_a_variant_is_asked_of_the_scanner_at_once_and_its_bytes_reach_who
     finally:
         hearing.cancel()
         await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_browser_that_compresses_and_one_that_does_not_end_with_the_same_rows(stand):
+    flow = stand.scanner.Flow("winners", 11, symbols=60)
+    flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    async with stand.browser(compress=15) as packed, stand.browser() as plain:
+        assert (packed.socket.compress, plain.socket.compress) == (15, 0)
+        assert sorted(viewer.deflates for viewer in stand.gateway._viewers) == [False, True]
+        for browser in (packed, plain):
+            await browser.say(action="subscribe", list="winners")
+            await browser.next("snapshot")
+        for _ in range(5):
+            await stand.scanner.publish(stand.bus, flow, messages=[flow.step()])
+            for browser in (packed, plain):
+                await browser.next("delta")
+        assert packed.held["winners"]["rows"] == plain.held["winners"]["rows"] == flow.frame.rows
+
+
+async def test_whoever_asks_for_a_smaller_window_gets_plain_frames(stand):
+    flow = stand.scanner.Flow("winners", 12, symbols=60)
+    flow.step()
+    await stand.scanner.publish(stand.bus, flow)
+    async with Raw.connected(stand.gateway.port, extensions="permessage-deflate; server_max_window_bits=10") as raw:
+        raw.say(b'{"action":"subscribe","list":"winners"}')
+        while not (frame := await raw.next())[1].startswith(b'{"type":"snapshot"'):
+            pass
+        assert json.loads(frame[1])["rows"] == flow.frame.rows
+
+
+async def test_a_list_that_changes_faster_than_it_can_be_passed_on_ends_with_its_latest_rows_and_holds_up_no_other(stand, monkeypatch):
+    monkeypatch.setattr(gateway_server, "MESSAGES_WAITING", 1)
+    fast, calm = stand.scanner.Flow("winners", 13), stand.scanner.Flow("gappers_up", 14)
+    async with stand.browser() as browser:
+        for flow in (fast, calm):
+            await stand.scanner.publish(stand.bus, flow)
+            await browser.say(action="subscribe", list=flow.name)
+            await browser.next("snapshot")
+        for _ in range(5):
+            burst = [(fast.step(), fast.frame) for _ in range(20)]
+            await stand.bus.publish_frames([("winners", frame, encode(delta), False) for delta, frame in burst])
+            await stand.scanner.publish(stand.bus, calm, messages=[calm.step()])
+        while any(browser.held[flow.name]["sequence"] < flow.sequence for flow in (fast, calm)):
+            await browser.next("delta", "snapshot")
+        assert [browser.held[flow.name]["rows"] for flow in (fast, calm)] == [fast.frame.rows, calm.frame.rows]
+    assert stand.gateway._fell_behind > 0

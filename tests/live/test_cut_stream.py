@@ -44,4 +44,4 @@ async def test_a_stream_cut_twenty_times_ends_with_the_vendors_volumes(tmp_path)
 
 @pytest.mark.long
 async def test_a_whole_session_cut_twenty_times_ends_with_the_vendors_volumes(tmp_path):
-    await volumes_end_as_the_vendors(tmp_path, 1000, 0, HOURS.pre_open_at - timedelta(minutes=5))
+    await volumes_end_as_the_vendors(tmp_path, 300, 0, HOURS.pre_open_at - timedelta(minutes=5))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tradeul.live.frames import market_frame
-from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot
+from tradeul.live.recovery import candidates, read_snapshot, seed_from_snapshot, traded_since, without_minute_bar
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
 from tradeul.records.bars import IntradayBar, StreamBar, StreamBatch, TickerSnapshot
@@ -247,3 +247,26 @@ def test_levels_that_know_no_close_leave_the_one_that_the_snapshot_said():
     table, _ = started_at(OPEN - 80, TickerSnapshot("AAA", last_price=11.0, previous_close=10.0, **now(OPEN - 80)))
     table.set_levels(["AAA", "BBB"], np.array([1.0, 1.0]), np.array([math.nan, 5.0]))
     assert [table.columns["prev_close"][table.index[symbol]] for symbol in ("AAA", "BBB")] == [10.0, 5.0]
+
+
+def test_seconds_are_asked_of_those_who_traded_since_the_biggest_first():
+    def row(symbol, last_s, shares):
+        return TickerSnapshot(symbol, last_ms=(PRE + last_s) * 1000, accumulated_volume=shares, minute_close=10.0)
+
+    table = TodayTable(HOURS, 8)
+    table.add_symbols(["BIG", "OLD", "SMALL", "SILENT"])
+    rows = [row("SMALL", 900, 5.0), row("OLD", 899, 1e9), row("NEW", 950, 1e6), row("BIG", 950, 1e6)]
+    assert traded_since(table, read_snapshot(rows, HOURS), 900) == ["BIG", "SMALL"]
+
+
+def test_a_minute_that_ended_without_its_bar_before_the_connection_is_asked_for():
+    table = TodayTable(HOURS, 8)
+    table.add_symbols(["FAR", "OPEN", "CLOSED", "RUNNING"])
+    second = {
+        name: StreamBar(name, (PRE + t) * 1000, (PRE + t + 1) * 1000, 10.0, 10.0, 10.0, 10.0, 5.0)
+        for name, t in (("FAR", 100), ("OPEN", 310), ("CLOSED", 370), ("RUNNING", 425))
+    }
+    closing = msgspec.structs.replace(second["CLOSED"], start_ms=(PRE + 360) * 1000, end_ms=(PRE + 420) * 1000)
+    table.apply(StreamBatch(0, [*second.values()], [closing]))
+    table.reconnected(430.0)
+    assert without_minute_bar(table) == ["OPEN"]

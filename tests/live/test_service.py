@@ -275,6 +275,25 @@ async def test_what_the_snapshot_says_otherwise_is_counted_and_healed_once(tmp_p
         assert (status.differences, status.healed, row(service)["volume"]) == (2, 1, 3300)
 
 
+class Opening(ScriptedVendor):
+    """Its bars do not say the official open; its snapshot does, of AAA."""
+
+    async def market_snapshot(self):
+        told = await super().market_snapshot()
+        opened = self.clock.now() > at(OPEN + 60)
+        return [msgspec.structs.replace(row, day_open=10.5 if opened and row.symbol == "AAA" else None) for row in told]
+
+
+async def test_the_official_open_is_taken_from_the_next_snapshot(tmp_path):
+    async with living(tmp_path, at(OPEN - 150), Opening) as (clock, _, _, service, _):
+        await clock.advance_to(at(OPEN + 140))
+        assert (row(service)["open"], service.status().differences) == (10.0, 0)
+        await clock.advance_to(at(OPEN + 230))
+        assert (row(service)["open"], row(service, "BBB")["open"], service.status().differences) == (10.5, 10.0, 0)
+        await clock.advance_to(at(OPEN + 400))
+        assert row(service)["open"] == 10.5
+
+
 async def test_a_closed_market_is_not_reconciled(tmp_path):
     async with living(tmp_path, at(57_600 - 400), Forgetful) as (clock, _, vendor, *_):
         await clock.advance_to(at(57_600 + 7200))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.live.test_recovery import HOURS, OPEN, PRE, market, minutes_of, snapshot_of
 from tradeul.errors import StoreError
 from tradeul.live.arrivals import SAID, Bars, Heard, Minutes, joined
-from tradeul.live.recovery import read_snapshot
+from tradeul.live.recovery import OpensTold, official_opens, read_snapshot
 from tradeul.live.tape import (
     BARS,
     MARKS,
@@ -141,6 +141,8 @@ def told_day(seed, start, table):
 
     def recover(t, known):
         told = read_snapshot([snapshot_of(symbol, bars, t) for symbol in symbols], HOURS)
+        table.add_symbols(told.symbols)
+        teller.do(official_opens(table, told))
         for symbol in teller.do(Seeded(told)):
             answer = [b for b in rest if b.symbol == symbol and b.start_ms + 60_000 <= (PRE + t) * 1000] if known else []
             teller.do(table.read_minutes(symbol, answer))
@@ -180,7 +182,7 @@ def test_a_replayed_tape_is_the_table_that_heard_it(seed, start):
     heard = TodayTable(HOURS, 8)
     events = told_day(seed, start, heard)
     kinds = {type(event) for event in events}
-    assert kinds == {Opened, Symbols, Levels, Seeded, Minutes, Settled, Connected, Heard}
+    assert kinds == {Opened, Symbols, Levels, Seeded, OpensTold, Minutes, Settled, Connected, Heard}
     rng = random.Random(seed)
     encoder, blocks, left = Encoder(), [], events
     while left:  # whatever is written at a time

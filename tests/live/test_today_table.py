@@ -204,6 +204,8 @@ def test_who_trades_again_is_no_longer_halted_even_if_the_resumption_was_missed(
     assert value(made, "halted", 20) == 1
     made.apply(batch([second("AAA", 300, 11.0, 5)]))
     assert value(made, "halted", 310) == 0
+    made.apply(batch(halts=[HaltChange("AAA", True, (PRE + 8) * 1000)]))
+    assert value(made, "halted", 320) == 0, "the same word said again"
 
 
 def test_names_that_only_the_stream_knows_are_bounded_and_counted():

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tradeul.errors import StartError
-from tradeul.ops.child import Child, end_orphan
+from tradeul.ops.child import Child, end_orphan, run_once
 
 OBEDIENT = "import sys; print('{\"port\": 1}', flush=True); sys.stdin.read()"
 DEAF = "import sys, time; sys.stdin.close(); print('{}', flush=True); time.sleep(60)"
@@ -60,3 +60,19 @@ def test_a_stranger_with_the_orphans_number_is_left_alone(tmp_path):
         end_orphan(tmp_path / "pid", "a_child")
         assert stranger.poll() is None
         stranger.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import sys; assert sys.argv[1:] == ['a', 'b']; print('not listened to')", None),
+        ("print('no'); raise SystemExit('The disk is full.')", "The disk is full."),
+        ("raise SystemExit(3)", "exit code 3"),
+    ],
+)
+async def test_a_child_that_does_one_thing_says_why_it_could_not(module, text, reason):
+    assert await run_once(module(text), ["a", "b"], 20.0) == reason
+
+
+async def test_a_child_that_takes_too_long_is_ended(module):
+    assert await run_once(module("import time; time.sleep(60)"), [], 0.2) == "it took longer than 0.2 s"

@@ -1,7 +1,7 @@
 """The reference: the vendor's raw messages in, at any minute every column of every row and the eleven lists out.
 
     Past (raw REST rows) -> history.py -> one Base a ticker --+
-    stream messages -> today.py: one Today a ticker ----------+-> rows -> lists.py
+    stream messages, polls.py -> today.py: one Today a ticker +-> rows -> lists.py
 
 Slow and plain, written from CONTRACT.md and FORMATS.md alone, and sharing no
 code with the product. What those leave open is in docs/columns.md.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tests.reference.history import Base, Past, bases
 from tests.reference.hours import OPEN, Hours
 from tests.reference.lists import lists_of
+from tests.reference.polls import Polls
 from tests.reference.today import Bar, Today, change, minute_bar, stream_bar
 
 Row = dict[str, Any]
@@ -31,6 +32,7 @@ class Reference:
         self.bases = bases(past)
         self.heard_from: float | None = None
         self.last_open: dict[str, list[str]] = {}
+        self.polls = Polls(hours)
         self.today: dict[str, Today] = {}
         self.whole_at = 0.0
         self.snapshot_due = False  # nobody has said yet who traded before we listened
@@ -58,16 +60,22 @@ class Reference:
             elif message["ev"] == "LULD" and (17 in message["i"] or 18 in message["i"]):
                 t = message["t"] / 1e9 - self.hours.pre_open
                 if 0 <= t < self.hours.end:
-                    self.ticker(message["T"]).halted = 17 in message["i"]
+                    self.ticker(message["T"]).tell_halt(t, halted=17 in message["i"])
         for _, is_minute, _, symbol, bar in sorted(bars, key=lambda found: found[:3]):
             self.ticker(symbol).take(bar, is_minute=is_minute)
+
+    def hear_poll(self, rows: list[Row]) -> None:
+        """The snapshot, asked in place of a stream."""
+        bars = enumerate(self.polls.bars(rows))
+        for _, (symbol, bar) in sorted(bars, key=lambda found: (found[1][1].end, found[0])):
+            self.ticker(symbol).take_poll(bar)
 
     # --- a start inside the session, a new connection ---------------------------------------------------------------
 
     def restart(self, t: float) -> None:
         """Everything heard is forgotten; the stream is heard anew from ``t`` on."""
         self.heard_from = t
-        self.today = {}
+        self.today, self.polls = {}, Polls(self.hours)
         self.snapshot_due = True
         for symbol in self.bases:
             self.ticker(symbol)
@@ -105,8 +113,11 @@ class Reference:
         return Look(rows, lists)
 
     def row(self, symbol: str, t: float, *, trades_told: bool) -> Row:
+        return self.completed(symbol, self.today[symbol].columns(t, trades_told=trades_told), t)
+
+    def completed(self, symbol: str, row: Row, t: float) -> Row:
+        """What today says of a ticker, held against its past and the clock."""
         base = self.bases.get(symbol, Base())
-        row = self.today[symbol].columns(t, trades_told=trades_told)
         row |= {"symbol": symbol, "name": base.name, "class": base.kind, "exchange": base.exchange, "industry": base.industry}
         row |= {"phase": self.hours.phase(t), "corp_action": corporate_action(base, row["price"])}
         row |= {"since_open_s": t - OPEN if t >= OPEN else None, "since_close_s": t - self.hours.close if t >= self.hours.close else None}
@@ -125,14 +136,14 @@ class Reference:
         return {
             "expected_volume": expected,
             "rvol": over(volume, expected),
-            "rvol_5m": row["vol_5m"] / usual_5m if usual_5m is not None and usual_5m >= 200 and row["vol_5m"] is not None else None,
+            "rvol_5m": over(row["vol_5m"], usual_5m) if usual_5m is not None and usual_5m >= 200 else None,
             "slot_lz": self.slot_lz(base, row["vol_5m"], t),
-            "baseline": "none" if base.sessions == 0 else "thin" if base.sessions < 5 or (expected or 0) < 1000 else "ready",
+            "baseline": self.quality(base, expected),
             "prev_close": base.prev_close,
             "change_pct": change(price, base.prev_close),
             "gap_pct": change(gap_price, base.prev_close),
             "from_open_pct": change(price, row["open"]),
-            "post_change_pct": change(price, row["close"]),
+            "post_change_pct": change(price, row["close"]) if t >= self.hours.close else None,
             "atr": atr,
             "atr_pct": over(atr, price, 100),
             "range_atr": over(spread, atr),
@@ -165,6 +176,9 @@ class Reference:
         if slot in (self.hours.slot(OPEN), self.hours.slot(self.hours.close)):
             gone = math.sqrt(gone)
         return before + gone * (base.cumulative[int(slot)] - before)
+
+    def quality(self, base: Base, expected: float | None) -> str:
+        return "none" if base.sessions == 0 else "thin" if base.sessions < 5 or (expected or 0) < 1000 else "ready"
 
     def slot_lz(self, base: Base, volume_5m: float | None, t: float) -> float | None:
         if base.sessions < 5 or volume_5m is None or base.log_mean is None or base.log_sd is None:

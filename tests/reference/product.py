@@ -12,6 +12,8 @@ import polars as pl
 from tests.reference.hours import EASTERN
 from tradeul.analytics.baselines import Baselines
 from tradeul.live.frames import market_frame
+from tradeul.live.last_close import Closes
+from tradeul.live.polling import SnapshotBars
 from tradeul.live.recovery import read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
@@ -20,7 +22,8 @@ from tradeul.maintenance.tasks import metadata_enrich, ohlc_daily, splits, ticke
 from tradeul.maintenance.tasks.baselines import BaselinesTask
 from tradeul.maintenance.tasks.volume_slots import SCHEMA as SLOT_COLUMNS
 from tradeul.market_calendar import Phase, nyse
-from tradeul.providers.polygon.wire import decode_grouped_daily, decode_intraday, decode_snapshot, decode_splits, decode_tickers
+from tradeul.providers.polygon.wire import decode_grouped_daily, decode_intraday, decode_splits, decode_tickers
+from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.providers.polygon.wire_stream import decode_frame
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.scanner.columns import COLUMNS, KINDS, Form, Join, Market
@@ -46,22 +49,28 @@ class Product:
         self.last_open = {}
         self.join = None
         self.table = self.empty_table()
+        self.polls = self.no_polls()
 
-    def empty_table(self):
+    def empty_table(self, since=0):
         table = TodayTable(self.hours, 64)
+        table.begin_live(since)
         levels = self.baselines.table
         table.set_levels(levels["symbol"].to_list(), levels["atr"].to_numpy(), levels["prev_close"].to_numpy())
         return table
+
+    def no_polls(self):
+        return SnapshotBars(int(self.hours.pre_open_at.timestamp() * 1000))
 
     def hear(self, frames):
         """Frames of messages, in order; a frame may tell of a new connection."""
         self.table.apply(*(decode_frame(json.dumps(frame).encode(), 0).batch for frame in frames))
 
+    def poll(self, rows):
+        """A snapshot in place of a stream."""
+        self.table.apply(self.polls.take(decode_snapshot(json.dumps({"count": len(rows), "tickers": rows}).encode()), 0))
+
     def restart(self, t):
-        self.table = TodayTable(self.hours, 64)
-        self.table.begin_live(t)
-        levels = self.baselines.table
-        self.table.set_levels(levels["symbol"].to_list(), levels["atr"].to_numpy(), levels["prev_close"].to_numpy())
+        self.table, self.polls = self.empty_table(t), self.no_polls()
 
     def reconnect(self, t):
         self.table.reconnected(t)
@@ -77,7 +86,16 @@ class Product:
 
     def look(self, t):
         as_of = datetime.fromtimestamp(self.hours.pre_open_at.timestamp() + t, UTC)
-        frame = market_frame(self.table, as_of)
+        return self.see(market_frame(self.table, as_of))
+
+    def look_back(self, grouped, lake):
+        """The session by its daily bars, as they land in ``lake``."""
+        lake.write(OHLC_DAILY, self.hours.session, daily_bars(grouped, self.hours.session), "test")
+        closes = Closes(lake, nyse())
+        closes.look(self.hours.session)
+        return self.see(closes.newest)
+
+    def see(self, frame):
         if self.join is None or not self.join.fits(frame.symbols, self.baselines):
             self.join = Join(frame.symbols, self.baselines)
         market = Market(frame, self.join, self.hours)
@@ -117,6 +135,15 @@ def differences(market, lists, look, t):
     return found
 
 
+def body(rows, **more):
+    return json.dumps({"status": "OK", "count": len(rows), "results": rows} | more).encode()
+
+
+def daily_bars(grouped, session):
+    bars = decode_grouped_daily(body([row | {"t": 0} for row in grouped], resultsCount=len(grouped)), session)
+    return pl.DataFrame([{name: getattr(bar, name) for name in ohlc_daily.SCHEMA} for bar in bars], schema=ohlc_daily.SCHEMA)
+
+
 async def baselines_of(past, folder) -> Baselines:
     """What maintenance makes of the vendor's raw rows."""
     lake, calendar = Lake(folder, "test", simulated=True), nyse()
@@ -127,16 +154,10 @@ async def baselines_of(past, folder) -> Baselines:
         checksum = lake.write(dataset, session, frame, "test")
         ledger[dataset, session] = LedgerRow(dataset=dataset, session=session, state=State.COMPLETED, checksum=checksum)
 
-    def body(rows, **more):
-        return json.dumps({"status": "OK", "count": len(rows), "results": rows} | more).encode()
-
     note(TICKERS, past.served, tickers.frame_of(decode_tickers(body(past.tickers))[0]))
     note(SPLITS, past.served, splits.frame_of(decode_splits(body(past.splits))[0]))
     for session in past.sessions:
-        told = [row | {"t": 0} for row in past.daily[session]]
-        bars = decode_grouped_daily(body(told, resultsCount=len(told)), session)
-        rows = [{name: getattr(bar, name) for name in ohlc_daily.SCHEMA} for bar in bars]
-        note(OHLC_DAILY, session, pl.DataFrame(rows, schema=ohlc_daily.SCHEMA))
+        note(OHLC_DAILY, session, daily_bars(past.daily[session], session))
     for session, traded in past.slots.items():
         rows = [(symbol, slot, volume, None, None) for symbol, slots in traded.items() for slot, volume in slots.items()]
         note(VOLUME_SLOTS, session, pl.DataFrame(rows, schema=SLOT_COLUMNS, orient="row"))

@@ -39,6 +39,7 @@ class Script(NamedTuple):
     listed: bool
     begins: int  # minute of the first trade
     halts: list[tuple[int, int]]  # minutes
+    hears_resume: bool  # else the word is lost, and prints alone tell of it
     split: tuple[float, float] | None  # (from, to), effective today
     believes: bool  # the price follows the split
     official_open: bool  # messages tell it
@@ -109,6 +110,7 @@ class RawDay:
             listed=number % 37 != 11,
             begins=rng.choice([0, 0, 0, 0, 331, 335, 500]) if number % 37 != 11 else rng.choice([6, 337, 480]),
             halts=[(at, at + rng.randrange(3, 12)) for at in (rng.randrange(331, 390),) if number % 16 == 0],
+            hears_resume=number % 32 != 0,
             split=split,
             believes=number != 12,
             official_open=number % 5 != 0,
@@ -196,10 +198,7 @@ class RawDay:
         self.truth[script.symbol] = {}
         self._accumulated[script.symbol] = self._paid[script.symbol] = 0.0
         for begin, end in script.halts:
-            for minute, indicator in ((begin, 17), (end, 18)):
-                at = minute * 60 + 3
-                instant = (self.hours.pre_open + at) * 1_000_000_000
-                self.frames[at + 1].append({"ev": "LULD", "T": script.symbol, "h": 1.0, "l": 1.0, "i": [indicator], "z": 3, "t": instant})
+            self._halt(script, begin * 60 + 3, end * 60 + 3)
         for minute in range(script.begins, self.hours.end // 60):
             phase = self.hours.phase(minute * 60)
             burst = next((drift for begin, length, drift in script.bursts if begin <= minute < begin + length), None)
@@ -207,12 +206,28 @@ class RawDay:
             density = script.density if phase == "MARKET_OPEN" else 0.95 if script.extended_only else 0.55 * script.density
             density = min(density + 0.3, 1.0) if burst else density
             price *= math.exp((burst or 0.0) + rng.gauss(0, 0.0012))
+            if is_looked_at and script.has_seconds and any(minute == begin for begin, _ in script.halts):
+                self._last_print(script, minute * 60, round(price, 4))
             halted = (script.extended_only and phase == "MARKET_OPEN") or any(begin <= minute < end for begin, end in script.halts)
             if halted or rng.random() > (density if is_looked_at else 0.12 * density):
                 continue
             usual = script.daily_volume / 400 * (1 if phase == "MARKET_OPEN" else 0.25)
             volume = max(round(usual * script.busy * (10 if burst else 1) * math.exp(rng.gauss(0, 0.5))), 1)
             self._minute(script, minute * 60, price, volume, seconds=script.has_seconds and is_looked_at)
+
+    def _halt(self, script: Script, begin: int, end: int) -> None:
+        """Its word comes again long after; that of its end may never come."""
+        for at, arrival, indicator in ((begin, begin + 1, 17), (end, end + 1, 18), (begin, end + 190, 17)):
+            if indicator == 17 or script.hears_resume:
+                instant = (self.hours.pre_open + at) * 1_000_000_000
+                message = {"ev": "LULD", "T": script.symbol, "h": 1.0, "l": 1.0, "i": [indicator], "z": 3, "t": instant}
+                self.frames[arrival].append(message)
+
+    def _last_print(self, script: Script, start: int, price: float) -> None:
+        """Five seconds after the halt: it was on its way."""
+        bar = {"o": price, "h": price, "l": price, "c": price, "v": 300, "vw": price, "n": 3}
+        self._send_second(script, start + 8, bar)
+        self._stand(script, start, bar)
 
     def _minute(self, script: Script, start: int, price: float, volume: int, *, seconds: bool) -> None:
         rng = self.rng
@@ -223,9 +238,13 @@ class RawDay:
         minute = {"o": opens, "h": high, "l": low, "c": close, "v": volume, "vw": round((low + high) / 2, 4), "n": trades}
         if seconds:
             minute = self._seconds(script, start, minute)
+        self._stand(script, start, minute)
+
+    def _stand(self, script: Script, start: int, minute: Row) -> None:
+        """The minute is over, and as it finally stands."""
         if start >= OPEN and script.symbol not in self.opens and start < self.hours.close:
-            self.opens[script.symbol] = round(opens * 1.001, 4)
-        minute["t"] = (self.hours.pre_open + start) * 1000
+            self.opens[script.symbol] = round(minute["o"] * 1.001, 4)
+        minute = minute | {"t": (self.hours.pre_open + start) * 1000}
         self.truth[script.symbol][start] = minute
         self._accumulated[script.symbol] += minute["v"]
         self._paid[script.symbol] += minute["v"] * minute["vw"]
@@ -314,6 +333,22 @@ class RawDay:
     def minutes(self, symbol: str, t: float) -> list[Row]:
         """The minutes that ended by ``t``, as they finally stand."""
         return [minute for start, minute in sorted(self.truth.get(symbol, {}).items()) if start + 60 <= t]
+
+    def grouped(self) -> list[Row]:
+        """The session's daily bars: prices of regular hours, shares of all; some rows lack `vw` and `n`. Who never opened has none."""
+        rows = []
+        for number, script in enumerate(self.scripts):
+            minutes = self.minutes(script.symbol, self.hours.end)
+            regular = [m for m in minutes if OPEN <= m["t"] // 1000 - self.hours.pre_open < self.hours.close]
+            if not regular:
+                continue
+            volume = sum(minute["v"] for minute in minutes)
+            row = {"T": script.symbol, "o": self.opens[script.symbol], "c": regular[-1]["c"], "v": volume, "t": self.hours.pre_open * 1000}
+            row |= {"h": max([row["o"], *(m["h"] for m in regular)]), "l": min([row["o"], *(m["l"] for m in regular)])}
+            if number % 11:
+                row |= {"vw": sum(m["vw"] * m["v"] for m in minutes) / volume, "n": sum(m["n"] for m in minutes)}
+            rows.append(row)
+        return rows
 
     def snapshot(self, t: float) -> list[Row]:
         rows = []

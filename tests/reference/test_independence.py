@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-ITS_OWN = ("hours", "history", "today", "lists", "model", "raw_day", "recorded")
+ITS_OWN = ("hours", "history", "today", "polls", "close", "lists", "model", "raw_day", "raw_polls", "recorded")
 
 
 @pytest.mark.parametrize("name", ITS_OWN)

@@ -16,7 +16,8 @@ from tradeul.bus.redis import Bus
 from tradeul.clock import SteppedClock
 from tradeul.live.service import LiveService
 from tradeul.market_calendar import nyse
-from tradeul.providers.polygon.wire import decode_intraday, decode_snapshot
+from tradeul.providers.polygon.wire import decode_intraday
+from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.providers.polygon.wire_stream import decode_frame
 from tradeul.records.events import StreamHealth
 

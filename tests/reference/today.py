@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tests.reference.hours import OPEN, Hours
 
 Row = dict[str, Any]
+STILL_PRINTS = 10  # seconds after a halt was told; who trades later has resumed
 WINDOWS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800}
 
 
@@ -61,6 +62,7 @@ class Today:
         self.hours, self.atr, self.prev_close = hours, atr, prev_close
         self.minutes: dict[int, Bar] = {}  # AM and REST bars by start
         self.seconds: dict[int, dict[int, Bar]] = {}  # minute -> start -> A bar
+        self.steps: dict[int, list[tuple[int, Bar, Bar | None]]] = {}  # polled: minute -> (end, what it says now, what it said)
         self.second_extremes: dict[int, tuple[float, float]] = {}  # minute -> highest, lowest of any version
         self.prices: list[tuple[int, int, float]] = []  # (end, arrival, close) of every bar that counted, sorted
         self.opens: list[tuple[int, int, float]] = []  # (start, -arrival, open) of regular ones
@@ -70,6 +72,7 @@ class Today:
         self.arrivals = 0
         self.tells_trades = False
         self.halted: bool | None = None
+        self.halt_known_at = -math.inf  # the instant that the newest word of it is of
         self.high_at: int | None = None
         self.low_at: int | None = None
         self.high_marks: set[int] = set()  # 5-second rows
@@ -103,16 +106,31 @@ class Today:
             known = self.second_extremes.get(minute, (bar.high, bar.low))
             self.second_extremes[minute] = max(known[0], bar.high), min(known[1], bar.low)
         self.count(bar, before)
+        if self.halted and bar.end >= self.prices[-1][0] and bar.start - STILL_PRINTS > self.halt_known_at:
+            self.halted, self.halt_known_at = False, bar.start - STILL_PRINTS
         self.judge(bar, high, low)
         if is_minute and before:
             self._standing = None  # what it replaces may have been the extreme
         else:
             self._standing = (bar.high, bar.low) if high is None else (max(high, bar.high), min(low, bar.low))
 
+    def take_poll(self, bar: Bar) -> None:
+        """A minute as a poll shows it: what it says beyond the poll before counts at its end."""
+        before = self.minutes.get(bar.start)
+        self.take(bar, is_minute=True)
+        self.steps.setdefault(bar.start, []).append((bar.end, bar, before))
+
+    def tell_halt(self, t: float, *, halted: bool) -> None:
+        """An older word never undoes a newer one."""
+        if t >= self.halt_known_at:
+            self.halted, self.halt_known_at = halted, t
+
     def fill(self, bars: list[Bar]) -> None:
         """Minutes asked for later: each replaces what was counted; nothing is exceeded or crossed by the past."""
         for bar in sorted(bars):
             before = [self.minutes[bar.start]] if bar.start in self.minutes else list(self.seconds.get(bar.start, {}).values())
+            if bar.start in self.steps:
+                self.steps[bar.start].append((bar.end, bar, before[0]))
             self.minutes[bar.start] = bar
             self.count(bar, before)
         self._standing = None
@@ -205,7 +223,10 @@ class Today:
         newest = self.prices[-1][0] if self.prices else 0
         for minute in range(int(t) // 60 * 60, newest + 60, 60):
             whole, seconds = self.minutes.get(minute), self.seconds.get(minute, {})
-            if whole is None:
+            if minute in self.steps:
+                steps = [step for step in self.steps[minute] if step[0] > t]
+                after, before = [now for _, now, _ in steps], [then for _, _, then in steps if then is not None]
+            elif whole is None:
                 after, before = [bar for bar in seconds.values() if bar.end > t], []
             elif whole.end > t:  # what it says beyond its seconds counts at its end
                 after, before = [whole], [bar for bar in seconds.values() if bar.end <= t]

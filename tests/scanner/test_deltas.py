@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradeul.client.follower import apply
 from tradeul.errors import SequenceGap
 from tradeul.records.messages import Add, Remove, Rerank, Snapshot, Update, encode
-from tradeul.scanner.deltas import after, apply, follow, steps_between
+from tradeul.scanner.deltas import after, follow, steps_between
 
 SESSION = date(2026, 3, 9)
 values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.25]), st.sampled_from(["x", "y"]))
@@ -33,7 +34,7 @@ def snapshot(rows, **changes):
 def test_applying_every_delta_gives_the_rows_exactly_and_what_is_not_known(states):
     sent = held = snapshot(states[0][0], lacking=states[0][1])
     for rows, lacking in states[1:]:
-        delta = follow(sent, rows, 2, lacking)
+        delta = follow(sent, rows, 2, "SIMULATED", lacking)
         if delta is None:
             assert (rows, lacking) == (sent.rows, sent.lacking)
             continue
@@ -87,7 +88,7 @@ class Viewer:
 @settings(deadline=None)
 @given(rows_of(), rows_of())
 def test_a_naive_client_of_the_wire_ends_at_the_same_rows(old, new):
-    delta = follow(snapshot(old), new, timestamp=2)
+    delta = follow(snapshot(old), new, timestamp=2, mode="SIMULATED")
     if delta is not None:
         assert Viewer({row["symbol"]: dict(row) for row in old}).take(encode(delta)) == json.loads(msgspec.json.encode(new))
 
@@ -95,12 +96,18 @@ def test_a_naive_client_of_the_wire_ends_at_the_same_rows(old, new):
 @settings(deadline=None)
 @given(rows_of())
 def test_what_did_not_change_sends_nothing(rows):
-    assert follow(snapshot(rows), [dict(row) for row in rows], timestamp=9) is None
+    assert follow(snapshot(rows), [dict(row) for row in rows], timestamp=9, mode="LIVE") is None
 
 
 def test_the_sequence_counts_messages():
-    delta = follow(snapshot([]), [{"symbol": "A", "rank": 0}], timestamp=2)
+    delta = follow(snapshot([]), [{"symbol": "A", "rank": 0}], timestamp=2, mode="SIMULATED")
     assert (delta.base, delta.sequence, delta.epoch, delta.session) == (7, 8, 3, SESSION)
+
+
+def test_a_changed_mode_comes_with_the_next_change_and_alone_sends_nothing():
+    held = snapshot([A])
+    assert follow(held, [A], timestamp=2, mode="DELAYED") is None
+    assert apply(held, follow(held, [], timestamp=2, mode="DELAYED")).mode == "DELAYED"
 
 
 def test_null_is_a_value():
@@ -116,7 +123,7 @@ A, B = ({"symbol": symbol, "rank": 0, "price": 1} for symbol in "AB")
     "changes", [{"epoch": 4}, {"epoch": 2}, {"sequence": 6}, {"sequence": 8}, {"session": date(2026, 3, 6)}, {"list": "losers"}], ids=str
 )
 def test_a_delta_that_follows_another_state_is_refused(changes):
-    delta = follow(snapshot([A]), [B], timestamp=2)
+    delta = follow(snapshot([A]), [B], timestamp=2, mode="SIMULATED")
     with pytest.raises(SequenceGap, match="ask for a snapshot"):
         apply(snapshot([A], **changes), delta)
 
@@ -126,6 +133,6 @@ def test_a_delta_that_follows_another_state_is_refused(changes):
     [([], [Remove("A")]), ([], [Update("A", {"price": 2})]), ([], [Rerank("A", 0)]), ([A], [Add("B", 0, B)]), ([A], [Add("B", 5, B)])],
 )
 def test_a_delta_that_contradicts_the_rows_is_refused(held, steps):
-    delta = msgspec.structs.replace(follow(snapshot([]), [A], timestamp=2), deltas=steps)
+    delta = msgspec.structs.replace(follow(snapshot([]), [A], timestamp=2, mode="SIMULATED"), deltas=steps)
     with pytest.raises(SequenceGap, match="ask for a snapshot"):
         apply(snapshot(held), delta)

@@ -13,15 +13,16 @@ import pytest
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, VARIANTS_WATCHED
+from tradeul.client.follower import apply
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
 from tradeul.records.events import BaselinesChanged, VariantsWatched
 from tradeul.records.messages import Delta, Snapshot, decode
 from tradeul.scanner import variants
-from tradeul.scanner.deltas import apply
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
+from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 from tradeul.store.membership_log import MembershipLog
 
@@ -287,6 +288,30 @@ async def test_an_end_of_day_product_shows_the_last_close_until_the_next_one_is_
         assert (await stand.bus.get_frame("winners")).session == today, "never back"
 
 
+async def test_a_start_while_closed_shows_daily_bars_unless_a_scanner_before_left_more(make, tmp_path):
+    async with standing(make, tmp_path, at="19:59") as stand:
+        stand.clock._now += timedelta(hours=1)
+        await stand.put_baselines()
+
+        def daily_bars(_):
+            as_of = make.hours.close_at - timedelta(seconds=1)
+            rows = {symbol: row | {"updated_at": as_of.timestamp()} for symbol, row in stand.tickers.items()}
+            return msgspec.structs.replace(make.frame(as_of, **rows), whole_day=True)
+
+        def scanner(epoch):
+            return ScannerService(daily_bars, stand.bus, stand.clock, nyse(), "SIMULATED", epoch, None)
+
+        await scanner(1).cycle()
+        assert await stand.symbols("winners") == ["A", "B"]
+        stand.tickers["A"] = LIVE | {"price": 90}
+        await scanner(2).cycle()
+        assert await stand.symbols("winners") == ["A", "B"], "left by a scanner that may have listened"
+        await stand.bus.redis.flushall()
+        await stand.put_baselines()
+        await scanner(3).cycle()
+        assert (await stand.symbols("winners"), await stand.symbols("losers")) == (["B"], ["A"])
+
+
 async def test_gappers_after_the_close_are_those_of_the_last_open_frame_even_after_a_restart(make, tmp_path):
     async with standing(make, tmp_path, at="15:59:58") as stand:
         await stand.put_baselines()
@@ -342,6 +367,54 @@ async def test_an_edited_lists_epoch_comes_from_the_durable_counter(make, tmp_pa
         stand.clock._now += timedelta(days=1)
         await stand.cycle()
         assert [(await stand.bus.get_frame(name)).epoch for name in ("mine", "winners")] == [41, 1]  # a new session keeps them
+
+
+async def test_a_list_that_loses_its_last_row_is_published_once_as_empty(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        assert await stand.symbols("winners") == ["A", "B"]
+        gone = {"A": {"price": 100}, "B": {"price": 100}}
+        emptied = (await stand.cycle(**gone))["winners"]
+        assert sorted((type(step).__name__, step.symbol) for step in emptied.deltas) == [("Remove", "A"), ("Remove", "B")]
+        assert await stand.symbols("winners") == []
+        assert await stand.bus.redis.get("scanner:category:winners") == b"[]"
+        for _ in range(3):
+            assert "winners" not in await stand.cycle(**gone)
+        filled = (await stand.cycle(A={"price": 110}))["winners"]
+        assert (filled.base, filled.epoch) == (emptied.sequence, emptied.epoch)
+
+
+async def test_states_only_go_forward_over_edits_restarts_and_sessions_by_the_one_durable_counter(make, tmp_path):
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    async with standing(make, tmp_path) as stand:
+
+        def start():
+            catalog = Catalog(url)  # opened anew, as by another process
+            stand.scanner = stand.scanner_of_epoch(catalog.next_epoch(), next_epoch=catalog.next_epoch)
+
+        async def epochs(**changes):
+            await stand.cycle(**changes)
+            return [(await stand.bus.get_frame(name)).epoch for name in ("winners", "losers", "mine")]
+
+        stand.write(MINE)
+        start()
+        await stand.put_baselines()
+        assert await epochs() == [1, 1, 1]
+        stand.write(MINE.replace(">= 100", ">= 108"))
+        assert await epochs(A={"price": 111}) == [1, 1, 2]
+        start()
+        assert await epochs(A={"price": 112}) == [3, 3, 3]
+        assert await epochs(A={"price": 90}) == [3, 3, 3]
+        stand.clock._now += timedelta(days=1)
+        stand.session = date(2026, 3, 10)
+        await stand.put_baselines()
+        assert await epochs(A={"price": 110}) == [3, 3, 3]
+        start()
+        assert await epochs(A={"price": 111}) == [4, 4, 4]
+        for name in ("winners", "losers", "mine"):
+            places = [(message.session, message.epoch, message.sequence) for of, message in stand.messages if of == name]
+            assert places == sorted(set(places)) and len(places) > 4
 
 
 async def test_a_broken_file_leaves_the_list_as_it_was(make, tmp_path):

@@ -142,3 +142,18 @@ def test_minutes_are_kept_within_bounds(market):
         market.minutes(session)
     assert len(market._minutes) == 2
     assert np.array_equal(market.minutes(session).volume, market.source.minutes(session).volume)
+
+
+def test_seconds_are_told_once_they_have_ended_those_of_the_running_minute_too(market):
+    now = instant(10, 30, 17)
+    found = 0
+    for issue in market.source.issues[::10]:
+        until = bars_of(market, issue.symbol, (1, "second"), SESSION, SESSION, now)
+        whole = bars_of(market, issue.symbol, (1, "second"), SESSION, SESSION, instant(10, 31))
+        now_ms = now.timestamp() * 1000
+        assert until == [bar for bar in whole if bar["t"] + 1000 <= now_ms]
+        first = int(now_ms) - 30_000
+        span = bars_of(market, issue.symbol, (1, "second"), first, int(now_ms), now)
+        assert span == [bar for bar in until if bar["t"] >= first]
+        found += any(bar["t"] >= instant(10, 30).timestamp() * 1000 for bar in span)
+    assert found

@@ -70,6 +70,18 @@ async def test_a_delayed_plan_sees_the_market_of_a_quarter_of_an_hour_ago(key):
         assert await greeted(server, "advanced-plan", "/stocks") == "auth_success"
 
 
+@pytest.mark.parametrize(
+    ("key", "hidden"), [("starter-plan", {"lastTrade", "lastQuote"}), ("developer-plan", {"lastQuote"}), ("advanced-plan", set())]
+)
+async def test_a_plan_without_trades_or_quotes_has_none_in_its_snapshots(key, hidden):
+    async with serving(instant(9, 50)) as (server, _):
+        _, whole = await ask(server, key, SNAPSHOT)
+        shown = {name for row in whole["tickers"] for name in row}
+        assert {"lastTrade", "lastQuote"} - shown == hidden and {"day", "min", "prevDay"} <= shown
+        _, one = await ask(server, key, f"{SNAPSHOT}/{whole['tickers'][0]['ticker']}")
+        assert not hidden & one["ticker"].keys()
+
+
 async def test_a_late_clock_wakes_when_its_own_time_has_come():
     clock = SteppedClock(instant(9, 40))
     late = LateClock(clock, timedelta(minutes=15))

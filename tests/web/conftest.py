@@ -16,7 +16,7 @@ from tradeul.bus.redis import Bus
 from tradeul.clock import SimulatedClock, SystemClock
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
-from tradeul.ops.origins import page_origins
+from tradeul.ops.callers import Callers
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -43,7 +43,7 @@ class Stand:
         self.clock = SimulatedClock(datetime.now(UTC), fake_market.START, 1.0)
         self.valkey = EmbeddedServer(state, SystemClock())
         self.market = fake_market.Market()
-        self.origins = set()
+        self.callers = Callers()
         self.gateway_port = 0
         self.tasks = {}
 
@@ -52,15 +52,15 @@ class Stand:
         self.bus = Bus(self.valkey.url, SystemClock())
         await self.bus.put_lists(self.market.definitions)
         await self.start_gateway()
-        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", 0, self.gateway_port)
+        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, 0, self.gateway_port)
         self.tasks["api"] = asyncio.create_task(self.api.run())
         await self.api.started.wait()
-        self.origins |= page_origins(self.api.port)
+        self.callers.page_ports.add(self.api.port)
         self.url = f"http://127.0.0.1:{self.api.port}/"
         await self.step()
 
     async def start_gateway(self):
-        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", "127.0.0.1", self.gateway_port, self.origins)
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, self.gateway_port)
         self.tasks["gateway"] = asyncio.create_task(gateway.run())
         await gateway.started.wait()
         self.gateway, self.gateway_port = gateway, gateway.port

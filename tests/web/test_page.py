@@ -1,10 +1,12 @@
 import asyncio
+import json
 from datetime import date
 
-import msgspec
 import pytest
 from playwright.async_api import expect
 
+from tests.stories import stories
+from tests.vectors import VECTORS, expected
 from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Snapshot, encode
 
@@ -97,10 +99,12 @@ async def test_the_keyboard_moves_along_the_tabs_and_only_what_is_shown_is_subsc
     await expect(cell(page, "losers", 0, "symbol")).to_be_visible()
     await page.keyboard.press("End")
     await expect(page.get_by_role("tab", selected=True)).to_have_text("Reversals")
-    (viewer,) = stand.gateway._fan_out.viewers
-    async with asyncio.timeout(5):
-        while viewer.session.subscriptions != {*FIRST, "reversals"}:
-            await asyncio.sleep(0.01)
+    await subscriptions(stand, {*FIRST, "reversals"})
+    # Left and asked for again before the gateway has answered: that answer must not make it forgotten.
+    await page.evaluate("for (const name of ['losers', 'reversals', 'losers']) document.getElementById(`tab-${name}`).click()")
+    await expect(cell(page, "losers", 0, "symbol")).to_be_visible()
+    await page.get_by_role("tab", name="Winners").click()
+    await subscriptions(stand, {*FIRST, "winners"})
 
 
 async def publish_variant(stand, name, symbols):
@@ -221,41 +225,44 @@ async def test_a_persons_sorting_keeps_unknown_below_and_ends_in_the_lists_order
     await shows(page, "high_volume", "symbol", order)
 
 
-async def test_the_browsers_rows_follow_every_delta_and_refuse_what_does_not_follow(quiet_page, fake_market):
-    market = fake_market.Market()
-    messages, ends = [], []
-    old, sequence = market.rows["winners"], 1
-    start = {"type": "snapshot", "session": "2026-03-09", "epoch": 1, "sequence": 1, "rows": old}
-    definition = next(each for each in market.definitions if each.name == "winners")
-    for _ in range(30):
-        market.walk()
-        new = market.members(definition)
-        steps = msgspec.to_builtins(market.delta_steps(old, new))
-        messages.append({"session": "2026-03-09", "epoch": 1, "base": sequence, "sequence": sequence + 1, "deltas": steps})
-        old, sequence = new, sequence + 1
-        ends.append(sorted(new, key=lambda row: row["symbol"]))
-    script = """async ([snapshot, messages]) => {
-        const { fromSnapshot, applyDelta } = await import("/deltas.mjs");
-        let state = fromSnapshot(snapshot);
-        const sorted = (rows) => [...rows].sort((a, b) => (a.symbol < b.symbol ? -1 : 1));
-        const shown = new Map(state.rows), ends = [], refused = [];
-        for (const message of messages) {
-            for (const skew of [{ epoch: 2 }, { base: message.base + 1 }, { session: "2026-03-10" }])
-                refused.push(applyDelta(state, { ...message, ...skew }));
-            const { state: next, changes } = applyDelta(state, message);
-            for (const row of changes.remove) shown.delete(row.symbol);
-            for (const row of [...changes.add, ...changes.update]) shown.set(row.symbol, row);
-            state = next;
-            ends.push(sorted(state.rows.values()));
-        }
-        const same = JSON.stringify(sorted(shown.values())) === JSON.stringify(sorted(state.rows.values()));
-        return { ends, same, refused: refused.filter((each) => each !== null).length, before: applyDelta(undefined, messages[0]) };
+async def test_the_follower_of_the_page_asks_and_holds_what_the_vectors_and_the_python_client_say(quiet_page):
+    script = """async (vectors) => {
+        const { Follower } = await import("/deltas.mjs");
+        const rowsByRank = (rows) => [...rows.values()].sort((one, other) => one.rank - other.rank);
+        return JSON.stringify(JSON.parse(vectors).map(({ steps }) => {
+            const follower = new Follower(), shown = new Map();
+            let now = 0;
+            return steps.map((step) => {
+                now += 1000 * (step.wait_seconds ?? 0);
+                if (step.reconnect) follower.begin();
+                const { list, changes, ask, cleared } = step.hear ? follower.hear(step.hear, now) : {};
+                // What a table shows that follows the changes, as the page's does.
+                if (cleared) shown.clear();
+                if (list !== undefined && changes) {
+                    for (const row of changes.remove) shown.get(list).delete(row.symbol);
+                    for (const row of [...changes.add, ...changes.update]) shown.get(list).set(row.symbol, row);
+                } else if (list !== undefined) {
+                    const state = follower.held.get(list);
+                    if (state) shown.set(list, new Map(state.rows));
+                    else shown.delete(list);
+                }
+                // The page drops the panels of lists that are gone.
+                if (step.hear?.type === "connected") for (const name of shown.keys()) if (!follower.held.has(name)) shown.delete(name);
+                const held = {};
+                for (const [name, state] of follower.held) held[name] = { ...state, rows: rowsByRank(state.rows) };
+                const tables = {};
+                for (const [name, rows] of shown) tables[name] = rowsByRank(rows);
+                return { asks: ask === undefined ? [] : [ask], session: follower.session ?? null, held, tables };
+            });
+        }));
     }"""
-    result = await quiet_page.evaluate(script, [start, messages])
-    assert result["ends"] == ends
-    assert result["same"]
-    assert result["refused"] == 0
-    assert result["before"] is None
+    vectors = VECTORS + [story for seed in range(4) for story in stories(seed, steps=200)]
+    results = json.loads(await quiet_page.evaluate(script, json.dumps(vectors)))
+    for vector, result in zip(vectors, results, strict=True):
+        for (step, session, holds), found in zip(expected(vector["steps"]), result, strict=True):
+            wanted = {"asks": step.get("asks", []), "session": session, "held": holds}
+            tables = {name: state["rows"] for name, state in holds.items()}
+            assert found == wanted | {"tables": tables}, (vector["name"], step)
 
 
 SHOWN = [

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from starlette.responses import Response
+from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -35,6 +36,16 @@ class PageFiles(StaticFiles):
         if content_type := CONTENT_TYPES.get(Path(path).suffix):
             response.headers["Content-Type"] = content_type
         return response
+
+
+class PageMount(Mount):
+    """Whatever no call is. A call of another method than asked is not the page's: its own route says which it takes."""
+
+    def __init__(self) -> None:
+        super().__init__("/", PageFiles())
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith("/api/") else super().matches(scope)
 
 
 def content_security_policy(socket_origin: str) -> str:

@@ -1,9 +1,10 @@
-"""Port 8000: the page and what it asks by HTTP; on loopback, for our own page and for programs."""
+"""Port 8000: the page and what it asks by HTTP, for our own page and for programs; the login that makes a browser known to all ports."""
 
 from collections.abc import Awaitable, Callable
 from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
@@ -13,13 +14,13 @@ from tradeul import __version__
 from tradeul.api.history.routes import RECORDS as HISTORY_RECORDS
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.lists import to_csv
-from tradeul.api.page import PageFiles, content_security_policy
+from tradeul.api.page import PageMount, content_security_policy
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.errors import NoAnswer
 from tradeul.market_calendar import Calendar
-from tradeul.ops.http_service import HttpService, answers, json_answer
-from tradeul.ops.origins import hostname
+from tradeul.ops.callers import COOKIE, Callers, hostname
+from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import Explanation
@@ -27,6 +28,8 @@ from tradeul.records.lists import ListDefinition
 from tradeul.records.messages import ListHead
 
 CSV = "text/csv"
+LOGIN, LOGOUT = "/api/login", "/api/logout"
+LOGIN_SECONDS = 30 * 24 * 3600
 
 
 class PageConfig(msgspec.Struct, frozen=True):
@@ -65,6 +68,10 @@ class Ready(msgspec.Struct, frozen=True):
     status: str
 
 
+class Login(msgspec.Struct, frozen=True):
+    token: str = ""
+
+
 class ApiServer(HttpService):
     def __init__(
         self,
@@ -72,19 +79,17 @@ class ApiServer(HttpService):
         clock: Clock,
         calendar: Calendar,
         mode: str,
-        host: str,
+        callers: Callers,
         port: int,
         gateway_port: int,
         watchdog: LoopWatchdog | None = None,
+        public_socket: str | None = None,
         history: HistoryRoutes | None = None,
     ) -> None:
-        """``mode`` and ``gateway_port`` are attributes: both may become known later.
-
-        Raises:
-            SettingsError: ``host`` is not this machine.
-        """
-        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, *HISTORY_RECORDS
-        super().__init__("api", host, port, "TRADEUL_API_PORT", records, watchdog)
+        """``mode`` and ``gateway_port`` are attributes: both may become known later. ``public_socket``: the socket behind a proxy."""
+        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, Login, *HISTORY_RECORDS
+        super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
+        self._public_socket = public_socket
         self._history = history
         self._bus = bus
         self._clock = clock
@@ -101,26 +106,52 @@ class ApiServer(HttpService):
         app.get("/api/lists/{name}", summary="One list's rows, as JSON or CSV", responses=rows)(self._one_list)
         why = answers(Explanation, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, unavailable)
         app.get("/api/explain/{name}/{symbol}", summary="Why a ticker is on a list or not", responses=why)(self._explain)
+        refused = HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        login = answers(None, *refused, ok=HTTPStatus.NO_CONTENT)
+        app.post(LOGIN, summary="The token for a cookie", responses=login, status_code=204, openapi_extra=body_of(Login))(self._login)
+        app.post(LOGOUT, summary="Forget the cookie", responses=answers(ok=HTTPStatus.NO_CONTENT), status_code=204)(self._logout)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
         if self._history is not None:
             self._history.add(app)  # the page has one origin for all that it asks
-        app.mount("/", PageFiles())
+        app.router.routes.append(PageMount())
 
     async def _restrict(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Say what the page may load, on every answer."""
         response = await call_next(request)
-        response.headers["Content-Security-Policy"] = content_security_policy(self._socket_origin(request))
+        parts = urlsplit(self._socket_address(request))
+        origin = f"{parts.scheme}://{parts.netloc}"
+        response.headers["Content-Security-Policy"] = content_security_policy(origin)
         return response
 
-    def _socket_origin(self, request: Request) -> str:
+    def _socket_address(self, request: Request) -> str:
         """The gateway under the name that the browser used for us; it was checked."""
+        if self._public_socket is not None:
+            return self._public_socket
         name = hostname(request.headers.get("host")) or self._host
-        return f"ws://[{name}]:{self.gateway_port}" if ":" in name else f"ws://{name}:{self.gateway_port}"
+        return f"ws://[{name}]:{self.gateway_port}/ws" if ":" in name else f"ws://{name}:{self.gateway_port}/ws"
+
+    def is_open(self, path: str) -> bool:
+        """The page's files too, and the way in; what the page asks is not."""
+        return super().is_open(path) or path in (LOGIN, LOGOUT) or not path.startswith(("/api/", "/docs", "/openapi"))
+
+    async def _login(self, request: Request) -> Response:
+        shown = await read_body(request, Login, Login(), '{"token":"..."}')
+        if not self._callers.knows(query=shown.token):
+            raise HTTPException(HTTPStatus.UNAUTHORIZED, "This is not the token that TRADEUL_TOKEN holds here.")
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        if self._callers.token is not None:
+            secure = request.url.scheme == "https"
+            answer.set_cookie(COOKIE, self._callers.login_code(), LOGIN_SECONDS, secure=secure, httponly=True, samesite="strict")
+        return answer
+
+    async def _logout(self) -> Response:
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
 
     async def _config(self, request: Request) -> Response:
-        address = f"{self._socket_origin(request)}/ws"
-        return json_answer(PageConfig(address, self.mode, self.mode == "SIMULATED", __version__))
+        return json_answer(PageConfig(self._socket_address(request), self.mode, self.mode == "SIMULATED", __version__))
 
     async def _all_lists(self) -> Response:
         lists = await self._bus.get_lists()

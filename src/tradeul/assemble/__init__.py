@@ -23,7 +23,7 @@ from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.api.server import ApiServer
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
-from tradeul.assemble.state import MAINTENANCE, claimed_state, http_address, is_simulated, told_address
+from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.gateway.server import GatewayServer
@@ -32,7 +32,7 @@ from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
-from tradeul.ops.origins import page_origins
+from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
@@ -59,6 +59,9 @@ class Running(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()  # what the key's plan lacks, each with its cost
 
 
+# The loop lets go of the interpreter at each send and receive; a thread of bulk work then keeps it for so long, not for Python's 5 ms.
+SWITCH_SECONDS = 0.001
+
 Ready: TypeAlias = Callable[[Running], Coroutine[object, object, None]]
 
 
@@ -79,17 +82,19 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
 
 async def run_services(settings: Settings, place: Place, runs: list[Run], stack: AsyncExitStack, ready: Ready) -> None:
     bus, clock, calendar, vendor = place.bus, place.clock, place.calendar, place.vendor
-    watchdog = LoopWatchdog()
+    watchdog, callers = LoopWatchdog(), callers_of(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     gateways: list[str] = []  # where it answers, once it does
     stores = await open_stores(settings, place, stack, lambda: next(iter(gateways), None))
     catalog, maintenance, access = stores.catalog, stores.maintenance, stores.access
     mode = access.mode
     is_late = mode is Mode.DELAYED
-    at = settings.host, settings.maintenance_port
+    at = callers, settings.maintenance_port
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
     history = history_routes(settings, place, stores)
-    warmup = MaintenanceClient(lambda: http_address(settings.host, maintenance_http.port) if maintenance_http.started.is_set() else None)
-    historical = HistoryServer(history, warmup, mode, settings.host, settings.historical_port, watchdog)
+    maintainer: list[str] = []  # likewise
+    warmup = MaintenanceClient(lambda: next(iter(maintainer), None), callers.credentials())
+    historical = HistoryServer(history, warmup, mode, callers, settings.historical_port, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
@@ -101,20 +106,21 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
     by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
-    origins: set[str] = set()  # looked at on every call
-    gateway = GatewayServer(bus, clock, calendar, mode, settings.host, settings.gateway_port, origins, watchdog)
+    gateway = GatewayServer(bus, clock, calendar, mode, callers, settings.gateway_port, watchdog)
     async with asyncio.TaskGroup() as group:
         for run in (*runs, watchdog.run, maintenance.run, maintenance_http.run, live.run, scanner.run, gateway.run, historical.run):
             group.create_task(run())
         await maintenance_http.started.wait()
+        maintainer.append(http_address(settings.host, maintenance_http.port))
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        api = ApiServer(bus, clock, calendar, mode, settings.host, settings.api_port, gateway.port, watchdog, history)
+        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, history)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api))
         group.create_task(api.run())
         await api.started.wait()
-        origins |= page_origins(api.port)
+        callers.page_ports.add(api.port)
+        spare_what_stands()
         await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
 
 

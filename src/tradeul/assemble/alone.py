@@ -7,14 +7,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
 
 from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
-from tradeul.assemble.state import MAINTENANCE, catalog_url, claimed_state, is_simulated, simulated_clock, state_folder
+from tradeul.assemble.state import (
+    MAINTENANCE,
+    catalog_url,
+    claimed_state,
+    is_simulated,
+    simulated_clock,
+    simulator_host,
+    state_folder,
+)
 from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
 from tradeul.maintenance.datasets import Schedule
 from tradeul.maintenance.report import Status, status
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK, nyse
 from tradeul.ops import logs
-from tradeul.ops.origins import require_loopback
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
@@ -59,15 +66,14 @@ def standing(settings: Settings) -> Status:
 
 async def simulate_alone(settings: Settings) -> None:
     """The simulated vendor alone, until cancelled; for other programs to be tried against."""
-    require_loopback(settings.host)
     with sole_owner(usable_folder(settings.state), "simulator"):
-        free_port(settings.host, settings.simulator_port, "TRADEUL_SIMULATOR_PORT")
+        free_port(simulator_host(settings), settings.simulator_port, "TRADEUL_SIMULATOR_PORT")
         state = usable_folder(settings.state / "simulator-alone")
         simulated_clock(state, settings, nyse())
         child = simulator(settings, state)
         try:
             await child.start()
-            print(f"The simulated vendor answers at http://{settings.host}:{child.ready['port']}", flush=True)  # noqa: T201
+            print(f"The simulated vendor answers at http://{simulator_host(settings)}:{child.ready['port']}", flush=True)  # noqa: T201
             await child.run()
         finally:
             await child.stop()

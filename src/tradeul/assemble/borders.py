@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from tradeul import __version__
-from tradeul.assemble.state import SIMULATOR, SIMULATOR_PID, catalog_url, simulated_clock
+from tradeul.assemble.state import SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
@@ -62,7 +62,7 @@ class Stores(msgspec.Struct, frozen=True):
 def simulator(settings: Settings, state: Path) -> Child:
     """The simulated vendor as a child process; it reads its clock from the state folder."""
     arguments = ["--clock", str(state / "clock.json"), "--seed", str(settings.simulator_seed)]
-    arguments += ["--tickers", str(settings.simulator_tickers), "--host", settings.host, "--port", str(settings.simulator_port)]
+    arguments += ["--tickers", str(settings.simulator_tickers), "--host", simulator_host(settings), "--port", str(settings.simulator_port)]
     if settings.simulator_recording is not None:
         arguments += ["--recording", str(settings.simulator_recording)]
     if settings.simulator_faults:
@@ -89,7 +89,10 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
         starts.append(child.start)
         runs.append(child.run)
     await asyncio.gather(*(start() for start in starts))
-    vendor = simulated_vendor(settings.host, child.ready["port"]) if simulated else real_vendor(settings, settings.vendor_key or "")
+    if simulated:
+        vendor = simulated_vendor(simulator_host(settings), child.ready["port"])
+    else:
+        vendor = real_vendor(settings, settings.vendor_key or "")
     bus = Bus(redis_url, clock)
     stack.push_async_callback(bus.close)
     return Place(state, simulated, clock, calendar, bus, vendor), runs
@@ -113,7 +116,7 @@ async def open_stores(
     access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
     alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
-    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms)
+    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms, callers_of(settings).credentials())
 
     def adopt() -> None:
         http.limit_to(access.per_minute)

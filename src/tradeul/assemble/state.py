@@ -11,8 +11,8 @@ import msgspec
 from tradeul.clock import SimulatedClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import NEW_YORK, Calendar
+from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
-from tradeul.ops.origins import require_loopback
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
 
@@ -43,7 +43,7 @@ def claimed_state(
     settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
 ) -> Iterator[Path]:
     """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
-    require_loopback(settings.host)
+    callers_of(settings)  # refused before anything is touched
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         for role in roles:
@@ -101,6 +101,16 @@ def awake(calendar: Calendar, started_at: datetime) -> Iterator[tuple[datetime, 
         hours = calendar.hours(session)
         yield hours.new_day_at - minute, hours.new_day_at + 2 * minute
         yield hours.pre_open_at - 2 * minute, hours.post_close_at + 30 * minute
+
+
+def callers_of(settings: Settings) -> Callers:
+    """Raises SettingsError: other machines would be served without a token."""
+    return Callers(settings.host, settings.token, settings.allowed_hosts, settings.allowed_origins)
+
+
+def simulator_host(settings: Settings) -> str:
+    """The simulated vendor knows no tokens, so it is for this machine only."""
+    return settings.host if settings.host in LOOPBACK else LOOPBACK[0]
 
 
 def http_address(host: str, port: int) -> str:

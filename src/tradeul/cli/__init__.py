@@ -139,6 +139,22 @@ def sql(statement: str, /) -> None:
 
 
 @app.command
+def watch(name: str, /, *, address: str | None = None) -> None:
+    """Follow a list as it changes: a table on a terminal, JSON lines elsewhere; Ctrl-C ends it.
+
+    Parameters
+    ----------
+    name
+        The list, as winners; winners~etf with funds instead of stocks.
+    address
+        The gateway; that of the settings if left out.
+    """
+    from tradeul.cli.watch import watch
+
+    _run(watch(_settings(), name, address))
+
+
+@app.command
 def doctor(*, json: bool = False) -> None:
     """Look at all that Tradeul stands on, and say what to do about it. Exit code: 0, 1 with a warning, 2 with a failure.
 

@@ -6,7 +6,7 @@ another one with other options asks again when that one is over.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from tradeul.assemble.alone import maintenance_alone, standing
-from tradeul.assemble.state import maintenance_address
+from tradeul.assemble.state import callers_of, maintenance_address
 from tradeul.cli.show_maintenance import JsonLines, Terminal, show_status
 from tradeul.errors import FolderInUse, RunRefused, StartError
 from tradeul.maintenance.report import Status
@@ -57,8 +57,9 @@ class Here:
 class There:
     """Behind port 8008 of another process."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Mapping[str, str]) -> None:
         self.address = address
+        self._credentials = credentials
 
     async def trigger(self, options: RunOptions) -> Triggered:
         return await self._ask("POST", "/trigger", Triggered, msgspec.json.encode(options))
@@ -77,7 +78,7 @@ class There:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, self.address + path, data=body) as response,
+                session.request(method, self.address + path, data=body, headers=self._credentials) as response,
             ):
                 text = await response.read()
                 if response.status >= 400:
@@ -94,11 +95,12 @@ async def running_maintenance(settings: Settings) -> There | None:
     address = maintenance_address(settings)
     if address is None:
         return None
+    there = There(address, callers_of(settings).credentials())
     try:
-        await There(address).health()
+        await there.health()
     except (StartError, RunRefused):
         return None
-    return There(address)
+    return there
 
 
 @asynccontextmanager

@@ -68,7 +68,14 @@ class ClientSession:
             now_seconds: any clock that only goes forward; the rate limit is by it.
             clock_ms: the product's clock, for `pong`.
         """
-        answer = self._answer(message, known_lists, now_seconds, clock_ms)
+        return self._judged(self._answer(message, known_lists, now_seconds, clock_ms))
+
+    def receive_control(self, *, now_seconds: float) -> list[Action]:
+        """A ping or pong of the WebSocket protocol: nothing to do, unless there are too many of them."""
+        return [] if self._is_allowed(now_seconds) else self._judged(_too_fast())
+
+    def _judged(self, answer: list[Action]) -> list[Action]:
+        """Mistakes in a row are counted."""
         if not (isinstance(answer[0], Reply) and isinstance(answer[0].message, ErrorMessage)):
             self._errors_in_a_row = 0
             return answer
@@ -83,21 +90,27 @@ class ClientSession:
         return [action for name in gone for action in self._unsubscribe(name)]
 
     def _answer(self, message: str | bytes, known_lists: Mapping[str, str], now_seconds: float, clock_ms: int) -> list[Action]:
+        if not self._is_allowed(now_seconds):
+            return _too_fast()
+        if isinstance(message, bytes):
+            return _error(messages.BAD_JSON, "A binary message: send JSON text.")
+        text = message.encode("utf-8", "surrogatepass")
+        if len(text) > MAX_MESSAGE_BYTES:
+            return _error(messages.TOO_LARGE, f"A message holds at most {MAX_MESSAGE_BYTES} bytes.")
+        try:
+            request = _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # nested too deeply
+            return _error(messages.BAD_JSON, f"{error}. Send an object such as " + '{"action":"subscribe","list":"winners"}.')
+        return self._obey(request, known_lists, clock_ms)
+
+    def _is_allowed(self, now_seconds: float) -> bool:
         elapsed = max(now_seconds - self._asked_at_seconds, 0.0)
         self._asked_at_seconds = now_seconds
         self._allowance = min(self._allowance + elapsed * MESSAGES_PER_SECOND, float(BURST_MESSAGES))
         if self._allowance < 1.0:
-            return _error(messages.TOO_MANY, f"More than {MESSAGES_PER_SECOND:.0f} messages a second: slow down.")
+            return False
         self._allowance -= 1.0
-        if isinstance(message, bytes):
-            return _error(messages.BAD_JSON, "A binary message: send JSON text.")
-        if len(message.encode()) > MAX_MESSAGE_BYTES:
-            return _error(messages.TOO_LARGE, f"A message holds at most {MAX_MESSAGE_BYTES} bytes.")
-        try:
-            request = _decoder.decode(message)
-        except msgspec.DecodeError as error:
-            return _error(messages.BAD_JSON, f"{error}. Send an object such as " + '{"action":"subscribe","list":"winners"}.')
-        return self._obey(request, known_lists, clock_ms)
+        return True
 
     def _obey(self, request: _Request, known_lists: Mapping[str, str], clock_ms: int) -> list[Action]:
         match request.action:
@@ -141,6 +154,10 @@ def _meant(request: _Request, known_lists: Mapping[str, str]) -> str | None:
     base, issue_class = split_name(request.list)
     issue_class = request.class_ if request.class_ is not None else issue_class
     return base if issue_class is None or issue_class == known_lists.get(base) else variant_name(base, issue_class)
+
+
+def _too_fast() -> list[Action]:
+    return _error(messages.TOO_MANY, f"More than {MESSAGES_PER_SECOND:.0f} messages a second: slow down.")
 
 
 def _error(code: str, message: str) -> list[Action]:

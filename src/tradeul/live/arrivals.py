@@ -45,6 +45,9 @@ class Bars(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.symbol)
 
+    def take(self, rows: BoolArray) -> "Bars":
+        return Bars(*(getattr(self, name)[rows] for name in SAID))
+
 
 class Heard(msgspec.Struct, frozen=True):
     """What the stream said, in order."""
@@ -127,14 +130,14 @@ def stream_bars(bars: Sequence[StreamBar], symbols: Sequence[int], is_minute: Bo
     return Bars(*which, open_, high, low, close, volume, vwap, trades, accumulated, official, session_vwap)
 
 
-def rest_bars(bars: Sequence[IntradayBar], symbol: int) -> Bars:
-    """Minutes of one symbol, oldest first, each start once (the last of equal ones)."""
+def rest_bars(bars: Sequence[IntradayBar], symbol: int, seconds: int = 60) -> Bars:
+    """Bars of so many seconds (60 or 1) of one symbol, oldest first, each start once (the last of equal ones)."""
     bars = [*{bar.start_ms: bar for bar in sorted(bars, key=lambda bar: bar.start_ms)}.values()]
     _, start_ms, *rest = zip(*map(msgspec.structs.astuple, bars), strict=True) if bars else [()] * len(IntradayBar.__struct_fields__)
     open_, high, low, close, volume, vwap, trades = (np.array(column, np.float64) for column in rest)
     unknown = np.full(len(bars), np.nan)
     starts = np.array(start_ms, np.int64)
-    which = (np.full(len(bars), symbol, np.int64), np.ones(len(bars), np.bool_), starts, starts + 60_000)
+    which = (np.full(len(bars), symbol, np.int64), np.full(len(bars), seconds == 60), starts, starts + 1000 * seconds)
     return Bars(*which, open_, high, low, close, volume, vwap, trades, unknown, unknown, unknown)
 
 

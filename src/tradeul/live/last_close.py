@@ -55,7 +55,7 @@ def close_frame(bars: pl.DataFrame, hours: SessionHours) -> MarketFrame:
     bars = bars.sort("symbol")
     as_of = hours.close_at - timedelta(seconds=1)
     told: dict[str, FloatArray] = {name: bars[name].cast(pl.Float64).to_numpy() for name in COLUMNS[1:]}
-    told["price"] = told["close"]
+    told["price"], told["regular_low"] = told["close"], told["low"]
     told["dollar_volume"] = np.where(np.isnan(told["vwap"]), told["close"], told["vwap"]) * told["volume"]
     told["updated_at"] = np.full(bars.height, as_of.timestamp())
     told["partial"] = np.zeros(bars.height)

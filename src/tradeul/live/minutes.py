@@ -64,6 +64,11 @@ class MinuteStore:
             self._used = last
         return rows
 
+    def not_closed(self, minute: int) -> IntArray:
+        """The symbols of which only seconds of that minute are counted."""
+        rows = self._index[minute]
+        return np.flatnonzero((rows > 0) & ~self.closed[rows])
+
     def extremes(self, symbol: int, first: int = 0, last: int = MINUTES) -> tuple[float, float]:
         """The highest high and lowest low of the minutes first <= m < last; NaN if none traded."""
         column = self._index[first:last, symbol]
@@ -95,6 +100,14 @@ class SecondRing:
             new[:, : old.shape[1]] = old
             setattr(self, name, new)
 
+    @property
+    def is_used(self) -> bool:
+        return bool(self._start.any())
+
+    def holds(self, start_s: IntArray, symbols: IntArray) -> npt.NDArray[np.bool_]:
+        held: npt.NDArray[np.bool_] = self._start[start_s % SECONDS_KEPT, symbols] == start_s + 1
+        return held
+
     def too_old(self, start_s: IntArray, symbols: IntArray) -> npt.NDArray[np.bool_]:
         """Bars whose place a later second holds already: whether they were counted is forgotten."""
         return self._start[start_s % SECONDS_KEPT, symbols] > start_s + 1
@@ -104,7 +117,7 @@ class SecondRing:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Keep these bars; return by how much each differs from what was counted for it."""
         place = start_s % SECONDS_KEPT
-        known = self._start[place, symbols] == start_s + 1
+        known = self.holds(start_s, symbols)
         differences = (
             volume - np.where(known, self._volume[place, symbols], 0.0),
             dollars - np.where(known, self._dollars[place, symbols], 0.0),

@@ -1,10 +1,11 @@
 """Bars out of snapshots, for plans without a stream: what changed from one poll to the next. Pure; `service.py` polls.
 
-    min        -> the minute's bar, again whenever it grew (a bar with a known start replaces the earlier)
+    min        -> the minute's bar, again whenever it grew (a bar with a known start replaces the earlier); while the minute
+                  runs it ends with the last trade, so that windows count what is known and no bar ends in the future
     lastTrade  -> beyond `min`: a bar of the running minute, of no volume yet, so that the price is the last trade's
     min.av     -> what it grew by more than its bars tell was traded between two polls: it is added to the minute before
 
-So volumes are the vendor's own, and windows are right to the minute.
+So volumes are the vendor's own, and windows are right to the poll.
 """
 
 from collections.abc import Sequence
@@ -55,8 +56,9 @@ def _follow(shown: _Shown, row: TickerSnapshot, minutes: list[StreamBar], *, is_
             seen = before + (bar.volume if bar is not None else 0.0)
             unseen = accumulated - now.volume - seen
             if unseen > SAME_SHARES and not is_first:
-                earlier = bar or msgspec.structs.replace(now, start_ms=now.start_ms - MINUTE_MS, end_ms=now.start_ms, volume=0.0)
-                minutes.append(msgspec.structs.replace(earlier, volume=earlier.volume + unseen))
+                earlier = bar or msgspec.structs.replace(now, start_ms=now.start_ms - MINUTE_MS, volume=0.0)
+                ended = {"end_ms": earlier.start_ms + MINUTE_MS, "volume": earlier.volume + unseen}
+                minutes.append(msgspec.structs.replace(earlier, **ended))
         minutes.append(now)
         bar, before = now, accumulated - now.volume
     trade = _trade_of(row, bar, shown.trade)
@@ -69,15 +71,17 @@ def _minute_of(row: TickerSnapshot) -> StreamBar | None:
     start, close, volume = row.minute_start_ms, row.minute_close, row.minute_volume
     if start is None or close is None or volume is None:
         return None
+    newest = row.last_ms or row.updated_ms
+    end = start + MINUTE_MS if newest is None else min(max(newest, start) + 1, start + MINUTE_MS)
     prices = row.minute_open or close, row.minute_high or close, row.minute_low or close, close
-    told = row.minute_vwap, None, row.accumulated_volume, row.day_open
-    return StreamBar(row.symbol, start, start + MINUTE_MS, *prices, volume, *told)
+    size = volume / row.minute_trades if row.minute_trades else None
+    return StreamBar(row.symbol, start, end, *prices, volume, row.minute_vwap, size, row.accumulated_volume, row.day_open)
 
 
 def _trade_of(row: TickerSnapshot, minute: StreamBar | None, earlier: StreamBar | None) -> StreamBar | None:
     """A bar of the minute of the last trade, if `min` does not reach it yet."""
     at, price = row.last_ms, row.last_price
-    if at is None or price is None or (minute is not None and at < minute.end_ms):
+    if at is None or price is None or (minute is not None and at < minute.start_ms + MINUTE_MS):
         return None
     start = at // MINUTE_MS * MINUTE_MS
     opens, high, low = price, price, price

@@ -7,6 +7,7 @@ A start that finds the session's tape reads it into a table of its own, in a
 thread, a slice at a time, while the visible table shows what the snapshot and
 the stream say; what is heard meanwhile is applied and recorded behind it. A
 tape that ends in the past is a lost connection: `recovery.py` asks what is missing.
+So that there is never much to read, a child writes the table down now and then (`checkpoint.py`).
 
 What waits is bounded by `MOST_WAITING` and `PATIENCE_SECONDS`. A disk that is
 full, refuses or hangs is said once; live goes on without its tape until the
@@ -15,21 +16,26 @@ next session. This file starts no tasks and opens no files.
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 
+import msgspec
 import structlog
 
 from tradeul.clock import Clock
 from tradeul.errors import StoreError
-from tradeul.live.tape import Block, Connected, Decoder, Encoder, Event, Opened, Symbols, perform, size
+from tradeul.live.checkpoint import restored
+from tradeul.live.tape import Connected, Encoder, Event, Opened, Symbols, perform, replay, size
 from tradeul.live.today_table import TodayTable
+from tradeul.ops.child import run_once
 from tradeul.records.bars import StreamBatch
+from tradeul.store.checkpoints import CheckpointFiles
 from tradeul.store.tape import TapeFiles
 
 MOST_WAITING = 500_000  # bars, some 100 bytes each: two minutes of a busy market
 PATIENCE_SECONDS = 5.0  # that a write may take
-SLICE_BYTES = 4 << 20  # read at a time: some 300,000 bars
+CHECKPOINT_BARS = 2_000_000  # on the tape that no checkpoint holds, before one is made: a start reads them in some 3 s
+CHECKPOINT_PATIENCE_SECONDS = 300.0
 CAUGHT_UP_BARS = 2048  # so few may be applied in the event loop
 WITHOUT = "until the next session a start must ask REST what happened, and does not know the paths"
 
@@ -50,6 +56,7 @@ class Recording:
         self._meanwhile: list[StreamBatch] = []
         self._meanwhile_bars = 0
         self._open: date | None = None  # whose file is open
+        self._bare_bars = 0  # on its tape, and in no checkpoint
         self._encoder = Encoder()
         self._turn = asyncio.Lock()
 
@@ -64,7 +71,7 @@ class Recording:
         self._off = self._files is None
         self._recorded, self._visible = (None, table) if found else (table, None)
         self._since_s, self._told = since_s, 0
-        self._meanwhile, self._meanwhile_bars = [], 0
+        self._meanwhile, self._meanwhile_bars, self._bare_bars = [], 0, 0
         self.do(table, Opened(table.session, since_s))
 
     def hear(self, table: TodayTable, batches: Sequence[StreamBatch]) -> None:
@@ -104,13 +111,15 @@ class Recording:
         if self._off or self.is_reading:
             return
         async with self._turn:
-            waiting, self._waiting, self._waiting_bars = self._waiting, [], 0
+            waiting, self._waiting = self._waiting, []
+            bars, self._waiting_bars = self._waiting_bars, 0
             if not waiting:
                 return
             try:
                 with self._clock.busy():
                     async with asyncio.timeout(PATIENCE_SECONDS):
                         await asyncio.to_thread(self._write, waiting)
+                self._bare_bars += bars
             except StoreError as error:
                 self._stop(str(error))
             except TimeoutError:
@@ -120,21 +129,39 @@ class Recording:
         assert self._files is not None  # noqa: S101 else it is off
         for session, kept in itertools.groupby(waiting, key=lambda entry: entry[0]):
             if session != self._open:
-                for _ in self._opened(session):
+                self._open_file(session)
+                for _ in self._files.blocks():
                     raise StoreError(f"There is a tape of {session} already, and it was not read.")
             self._files.append(self._encoder.blocks(event for _, event in kept))
 
-    def _opened(self, session: date) -> Iterator[Block]:
+    def _open_file(self, session: date) -> None:
         assert self._files is not None  # noqa: S101 else it is off
         self._files.open(session)
         self._open, self._encoder = session, Encoder()
-        return self._files.blocks()
+
+    @property
+    def wants_checkpoint(self) -> bool:
+        return self._bare_bars >= CHECKPOINT_BARS and not self._off and not self.is_reading
+
+    async def checkpoint(self) -> None:
+        """Have a child write the table down as its tape tells it by now. What fails costs a start some seconds, and is said."""
+        table, bars = self._recorded, self._bare_bars
+        assert self._files is not None and table is not None  # noqa: S101 `wants_checkpoint`
+        self._bare_bars = 0
+        of = str(self._files.path(table.session)), msgspec.json.encode(table.hours).decode()
+        with self._clock.busy():
+            reason = await run_once("tradeul.live.checkpoint", of, CHECKPOINT_PATIENCE_SECONDS)
+        if reason is None:
+            log.info("live_checkpoint_made", session=str(table.session), bars=bars)
+        else:
+            log.warning("live_checkpoint_failed", session=str(table.session), reason=reason)
 
     # --- a start inside a session ------------------------------------------------------------------------------------
 
-    async def rebuilt(self) -> TodayTable | None:
+    async def rebuilt(self, missed: Callable[[TodayTable, float], Awaitable[Sequence[Event]]] | None = None) -> TodayTable | None:
         """The table that the tape tells of, and what was heard since this start; None if its session ended meanwhile.
 
+        ``missed``: what can be had of the time between the two; it is asked once the tape is read, and its answer comes between them.
         From here on it is the one that is recorded; the caller shows it before anything else is heard. A tape
         that cannot be read is set aside: the table is as if this start were the session's first.
         """
@@ -147,6 +174,9 @@ class Recording:
             self._recorded, self._told = table, len(table.symbols)
             since_s = self._since_s
             self.do(table, Connected(since_s) if table.symbols else Opened(table.session, since_s))
+            if table.symbols and missed is not None:
+                for event in await missed(table, since_s):
+                    self.do(table, event)
             while self._visible is visible and self._meanwhile_bars > CAUGHT_UP_BARS:
                 await asyncio.to_thread(self.hear, table, self._taken())
             if self._visible is not visible:
@@ -162,20 +192,24 @@ class Recording:
         return batches
 
     async def _read(self, visible: TodayTable) -> TodayTable:
-        table, decoder = TodayTable(visible.hours), Decoder()
+        assert self._files is not None  # noqa: S101 else there is nothing to read
+        files, hours = self._files, visible.hours
         try:
-            blocks = await asyncio.to_thread(self._opened, table.session)
+            await asyncio.to_thread(self._open_file, hours.session)
+            standing = await asyncio.to_thread(restored, CheckpointFiles(files.root), hours, files.path(hours.session))
         except StoreError as error:
             self._stop(str(error))
-            return table
+            return TodayTable(hours)
+        blocks, known = files.blocks(standing.end), standing.table.counts["bars"]
         try:
-            while self._visible is visible and await asyncio.to_thread(_replay, blocks, decoder, table):
+            while self._visible is visible and await asyncio.to_thread(replay, blocks, standing.decoder, standing.table):
                 pass
         except StoreError as error:
             log.error("live_tape_unreadable", reason=str(error), kept="under another name")
-            table = TodayTable(visible.hours)
-            await self._begin_anew(table.session)
-        return table
+            await self._begin_anew(hours.session)
+            return TodayTable(hours)
+        self._bare_bars = standing.table.counts["bars"] - known
+        return standing.table
 
     async def _begin_anew(self, session: date) -> None:
         assert self._files is not None  # noqa: S101 else there is nothing to read
@@ -188,16 +222,3 @@ class Recording:
     def close(self) -> None:
         if self._files is not None:
             self._files.close()
-
-
-def _replay(blocks: Iterator[Block], decoder: Decoder, table: TodayTable) -> bool:
-    """A slice of the tape; False when there is no more."""
-    part, length = [], 0
-    for block in blocks:
-        part.append(block)
-        length += len(block[1])
-        if length >= SLICE_BYTES:
-            break
-    for event in decoder.events(part):
-        perform(table, event)
-    return bool(part)

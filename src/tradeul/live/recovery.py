@@ -21,6 +21,7 @@ from tradeul.records.frame import FloatArray
 
 CANDIDATE_DOLLARS = 50_000.0  # the lowest dollar floor of any list: who is below cannot be on one
 SAME_SHARES = 0.5
+MINUTES_LEFT_OPEN = 3  # by a start with a tape: longer ago the seconds were not asked for either
 UNTIL_CLEARED_MS = 23.5 * 3600 * 1000  # the vendor clears the snapshot at 03:30
 NUMBERS = (
     *("accumulated_volume", "minute_start_ms", "minute_close", "minute_volume", "minute_vwap"),
@@ -66,8 +67,7 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     c["snap_regular_low"][who] = say["day_low"]
     c["snap_close"][who] = say["day_close"]
     c["prev_close"][who] = np.where(np.isnan(c["prev_close"][who]), say["previous_close"], c["prev_close"][who])
-    opened = (say["day_open"] > 0) & (c["open_rank"][who] <= OPEN_OF_SNAPSHOT)
-    c["open"][who[opened]], c["open_rank"][who[opened]] = say["day_open"][opened], OPEN_OF_SNAPSHOT
+    take_opens(table, official_opens(table, told))
     missing = _is_missing(_missing_shares(table, told, table.subscribed_s or 0.0))
     c["partial"][who[missing]] = 1.0
     dollars = np.nan_to_num(say["accumulated_volume"] * c["snap_price"][who])
@@ -75,10 +75,46 @@ def seed_from_snapshot(table: TodayTable, told: Told) -> list[str]:
     return [told.symbols[place] for place in order if missing[place]]
 
 
+class OpensTold(msgspec.Struct, frozen=True, tag=True):
+    """A snapshot told official opens."""
+
+    symbols: list[str]
+    opens: FloatArray  # dollars
+
+
+def official_opens(table: TodayTable, told: Told) -> OpensTold:
+    """Those that the table does not have from the stream, or from an earlier snapshot."""
+    c, who, opens = table.columns, _places(table, told), told.columns["day_open"]
+    rank = c["open_rank"][who]
+    better = np.flatnonzero((opens > 0) & ((rank < OPEN_OF_SNAPSHOT) | ((rank == OPEN_OF_SNAPSHOT) & (c["open"][who] != opens))))
+    return OpensTold([told.symbols[place] for place in better], opens[better])
+
+
+def take_opens(table: TodayTable, told: OpensTold) -> None:
+    c, who = table.columns, np.array([table.index[symbol] for symbol in told.symbols], np.int64)
+    c["open"][who], c["open_rank"][who] = told.opens, OPEN_OF_SNAPSHOT
+
+
 def is_of_session(row: TickerSnapshot, first_ms: float) -> bool:
     """The row tells when it is from, and each such time lies between this session's 04:00 (``first_ms``) and the next clearing."""
     told = [instant for instant in (row.minute_start_ms, row.last_ms, row.updated_ms) if instant]
     return bool(told) and all(first_ms <= instant < first_ms + UNTIL_CLEARED_MS for instant in told)
+
+
+def traded_since(table: TodayTable, told: Told, since_s: float) -> list[str]:
+    """The symbols of the table that have traded since then (seconds since 04:00), as the snapshot says; those with most dollars first."""
+    say = told.columns
+    known = np.array([symbol in table.index for symbol in told.symbols], np.bool_)
+    traded = known & (np.fmax(say["last_ms"], say["updated_ms"]) >= (table.pre_open_s + since_s) * 1000)
+    dollars = np.nan_to_num(say["accumulated_volume"] * say["minute_close"])
+    return [told.symbols[place] for place in np.argsort(-dollars, kind="stable") if traded[place]]
+
+
+def without_minute_bar(table: TodayTable) -> list[str]:
+    """Symbols whose last minutes before this connection ended without their bar: it was said to nobody."""
+    last = int(table.subscribed_s or 0) // 60
+    found = {int(row) for minute in range(max(last - MINUTES_LEFT_OPEN, 0), last) for row in table.minutes.not_closed(minute)}
+    return [table.symbols[row] for row in sorted(found)]
 
 
 def differing(table: TodayTable, told: Told, settled_s: float) -> list[str]:

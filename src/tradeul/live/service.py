@@ -46,6 +46,7 @@ NEWCOMERS_LOOK_SECONDS = 10.0
 QUOTES_LOOK_SECONDS = 5.0
 BASELINES_LOOK_SECONDS = 30  # a lost message costs no more
 CLOSES_LOOK_SECONDS = 10.0
+CHECKPOINT_LOOK_SECONDS = 10.0
 TELL_SECONDS = 5  # the feed's status, when nothing has changed
 RECONCILE_SECONDS = 300.0
 SETTLE_SECONDS = 60.0  # a late trade's bar is corrected within some 40 s
@@ -127,11 +128,17 @@ class LiveService:
                 if self._closes is not None:
                     duties.append(self._look_for_closes)
                 if self.mode != Mode.END_OF_DAY:
-                    duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes]
+                    duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes, self._write_down]
                 for duty in duties:
                     group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
         finally:
             self._recording.close()
+
+    async def _write_down(self) -> None:
+        while not cancelled():
+            await self._clock.sleep(CHECKPOINT_LOOK_SECONDS)
+            if self._recording.wants_checkpoint:
+                await self._recording.checkpoint()
 
     # --- a close --------------------------------------------------------------------------------------------------------
 
@@ -322,7 +329,7 @@ class LiveService:
         with self._clock.busy():
             async with asyncio.TaskGroup() as group:
                 seeding = group.create_task(self._show_snapshot(self._table))
-                table = await self._recording.rebuilt()
+                table = await self._recording.rebuilt(self._catch_up.missed_seconds)
                 if table is not None:
                     self._table = table
                     self._baselines_wanted.set()  # they may be newer than the tape's

@@ -27,7 +27,7 @@ import polars as pl
 
 from tradeul.errors import StoreError
 from tradeul.live.arrivals import SAID, Bars, Heard, IntArray, Minutes, joined
-from tradeul.live.recovery import Told, seed_from_snapshot
+from tradeul.live.recovery import OpensTold, Told, seed_from_snapshot, take_opens
 from tradeul.live.today_table import ROOM, TodayTable
 from tradeul.records.bars import HaltChange
 from tradeul.records.frame import FloatArray
@@ -82,8 +82,8 @@ class _NoMinutes(msgspec.Struct, frozen=True, tag=True):
     symbol: int
 
 
-Event: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | Settled | Heard | Minutes
-_Mark: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | Settled | _Halts | _NoMinutes
+Event: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | OpensTold | Settled | Heard | Minutes
+_Mark: TypeAlias = Opened | Symbols | Connected | Levels | Seeded | OpensTold | Settled | _Halts | _NoMinutes
 
 
 def perform(table: TodayTable, event: Event) -> list[str]:
@@ -106,6 +106,8 @@ def perform(table: TodayTable, event: Event) -> list[str]:
             table.set_levels(symbols, atr, prev_close)
         case Seeded(told):
             return seed_from_snapshot(table, told)
+        case OpensTold():
+            take_opens(table, event)
         case Settled(t):
             table.settle(t)
         case Heard():
@@ -278,7 +280,7 @@ class Decoder:
         self._forget()
 
     def _forget(self) -> None:
-        self._memories = {BARS: _Memory(), MINUTES: _Memory()}
+        self.memories = {BARS: _Memory(), MINUTES: _Memory()}
 
     def events(self, blocks: Iterable[Block]) -> Iterator[Event]:
         """What the blocks tell, a few that follow each other as one event; blocks of unknown kinds tell nothing.
@@ -296,9 +298,9 @@ class Decoder:
             if kind == MARKS:
                 yield from self._marked(payload)
             elif kind == BARS:
-                heard.append(_recalled(next(batches), self._memories[kind]))
+                heard.append(_recalled(next(batches), self.memories[kind]))
             else:
-                yield from _by_symbol(_recalled(next(batches), self._memories[kind]))
+                yield from _by_symbol(_recalled(next(batches), self.memories[kind]))
         if heard:
             yield Heard(joined(heard), [])
 
@@ -323,3 +325,23 @@ def _by_symbol(bars: Bars) -> Iterator[Minutes]:
     begins = np.flatnonzero((np.diff(bars.symbol, prepend=-2) != 0) | (np.diff(bars.start_ms, prepend=0) <= 0))
     for start, end in zip(begins, [*begins[1:], len(bars)], strict=True):
         yield Minutes(int(bars.symbol[start]), Bars(*(getattr(bars, name)[start:end] for name in SAID)))
+
+
+SLICE_BYTES = 4 << 20  # read at a time: some 300,000 bars
+
+
+def replay(blocks: Iterator[Block], decoder: Decoder, table: TodayTable) -> bool:
+    """Perform a slice of what ``blocks`` tell; False when there is no more.
+
+    Raises:
+        StoreError: a block is not what its kind says, or contradicts the table.
+    """
+    part, length = [], 0
+    for block in blocks:
+        part.append(block)
+        length += len(block[1])
+        if length >= SLICE_BYTES:
+            break
+    for event in decoder.events(part):
+        perform(table, event)
+    return bool(part)

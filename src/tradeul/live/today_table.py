@@ -297,7 +297,7 @@ class TodayTable:
         if not newest.all():
             wave, whole, who = wave.take(newest), whole[newest], who[newest]
         resumed = (c["halted"][who] == 1) & (wave.start_s > c["halt_told"][who] + HALT_PRINTS_SECONDS)
-        c["halted"][who[resumed]] = 0.0
+        c["halted"][who[resumed]], c["halt_told"][who[resumed]] = 0.0, wave.start_s[resumed] - HALT_PRINTS_SECONDS
         c["price"][who], c["last_end"][who] = wave.close, wave.end_s
         more = wave.accumulated >= np.where(np.isnan(c["accumulated"][who]), 0.0, c["accumulated"][who])
         c["accumulated"][who[more]] = wave.accumulated[more]

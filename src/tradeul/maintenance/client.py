@@ -1,6 +1,6 @@
 """The HTTP call that tells the gateway of a new trading day. A hint: the gateway rolls over by itself. No retry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import aiohttp
@@ -14,8 +14,9 @@ REASON = "new_trading_day"
 class GatewayClient:
     """``address``: where the gateway answers now, as ``http://127.0.0.1:9000``; None while there is none to tell."""
 
-    def __init__(self, address: Callable[[], str | None], clock: Clock) -> None:
+    def __init__(self, address: Callable[[], str | None], clock: Clock, credentials: Mapping[str, str] | None = None) -> None:
         self._address = address
+        self._credentials = credentials
         self._clock = clock
 
     async def clear_cache(self, session: date) -> tuple[int, str | None]:
@@ -28,7 +29,7 @@ class GatewayClient:
             with self._clock.busy():
                 async with (
                     aiohttp.ClientSession(timeout=TIMEOUT) as http,
-                    http.post(f"{address}/api/clear-cache", json=body, allow_redirects=False) as answer,
+                    http.post(f"{address}/api/clear-cache", json=body, headers=self._credentials, allow_redirects=False) as answer,
                 ):
                     return (1, None) if answer.status == 200 else (0, f"{address} answered with status {answer.status}")
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError

@@ -19,6 +19,7 @@ from tradeul.maintenance.plan import Step
 from tradeul.maintenance.report import Status
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK
+from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.metrics import counter, counters, gauge, gauges
 from tradeul.ops.watchdog import LoopWatchdog
@@ -77,18 +78,14 @@ class MaintenanceServer(HttpService):
         http: HttpClient,
         clock: Clock,
         mode: str,
-        host: str,
+        callers: Callers,
         port: int,
         watchdog: LoopWatchdog | None = None,
         file_statuses: Mapping[int | str, int] | None = None,
     ) -> None:
-        """``mode`` is an attribute: it may change. ``file_statuses``: requests for flat files, by HTTP status.
-
-        Raises:
-            SettingsError: ``host`` is not this machine.
-        """
+        """``mode`` is an attribute: it may change. ``file_statuses``: requests for flat files, by HTTP status."""
         records = (Health, Ready, Status, list[Run], Run, NextRun, Triggered, RunOptions, Cleared)
-        super().__init__("maintenance", host, port, "TRADEUL_MAINTENANCE_PORT", records, watchdog)
+        super().__init__("maintenance", callers, port, "TRADEUL_MAINTENANCE_PORT", records, watchdog)
         self._service = service
         self._bus = bus
         self._http = http

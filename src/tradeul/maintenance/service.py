@@ -8,7 +8,7 @@ What a run does is `run.py`'s; what it should do, `plan.py`'s.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -81,14 +81,16 @@ class MaintenanceService:
         gateway_address: Callable[[], str | None] = lambda: None,
         access: Access | None = None,
         alarms: Alarms | None = None,
+        credentials: Mapping[str, str] | None = None,
     ) -> None:
+        """``credentials``: the headers that the gateway asks for."""
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
         self._clock = clock
         self._access = access
         self._alarms = alarms
-        self._borders = market, files, calendar, GatewayClient(gateway_address, clock)
+        self._borders = market, files, calendar, GatewayClient(gateway_address, clock, credentials)
         self.adopt(windows)
         self._current: Reconciliation | None = None
         self._group: asyncio.TaskGroup | None = None

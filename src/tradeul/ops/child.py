@@ -1,4 +1,4 @@
-"""A child process of ours: started apart from our terminal, ready when it says so, never outliving us.
+"""A child process of ours: started apart from our terminal, ready when it says so, never outliving us; or one that does one thing.
 
 parent                               child
   | spawn, own session, stdin a pipe   |
@@ -70,6 +70,25 @@ class Child:
         self._pid_file.unlink(missing_ok=True)
         if process is not None:
             await end(process)
+
+
+async def run_once(module: str, arguments: Sequence[str], patience_seconds: float) -> str | None:
+    """Run ``python -m module arguments`` to its end; None, or why it failed: its last words.
+
+    It does not listen to us: killed, we leave it to its end.
+    """
+    command, none, pipe = [sys.executable, "-m", module, *arguments], asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=none, stdout=none, stderr=pipe, start_new_session=True)
+    try:
+        async with asyncio.timeout(patience_seconds):
+            _, words = await process.communicate()
+    except TimeoutError:
+        return f"it took longer than {patience_seconds:g} s"
+    finally:
+        await end(process)
+    if process.returncode == 0:
+        return None
+    return (words.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1]
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -1,11 +1,11 @@
 """What our HTTP services do alike: one FastAPI application on one port, inside the program's own loop.
 
-    listener -> Host and Origin -> route -> JSON of a record, or application/problem+json
+    listener -> Host, Origin, token -> route -> JSON of a record, or application/problem+json
 
 The socket is opened here, because uvicorn would end the process on a taken
 port; its signal handling is off, because services end in the program's order.
 Answers are `msgspec` records; OpenAPI describes them from the same types. It
-serves this machine only, and knows no route but `/docs` and `/metrics`.
+knows no route but `/docs` and `/metrics`.
 """
 
 import asyncio
@@ -22,14 +22,13 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradeul import __version__
 from tradeul.errors import BusUnavailable, StartError
+from tradeul.ops.callers import COOKIE, OPEN_PATHS, Callers
 from tradeul.ops.metrics import TEXT_FORMAT, exposition, process_metrics
-from tradeul.ops.origins import refusal, require_loopback
 from tradeul.ops.watchdog import LoopWatchdog
 
 DRAIN_SECONDS = 1
@@ -56,16 +55,12 @@ class HttpService:
     """``name`` for the log, ``setting`` for who must change the port. Subclasses add routes and metrics."""
 
     def __init__(
-        self, name: str, host: str, port: int, setting: str, records: Iterable[type], watchdog: LoopWatchdog | None = None
+        self, name: str, callers: Callers, port: int, setting: str, records: Iterable[type], watchdog: LoopWatchdog | None = None
     ) -> None:
-        """``records``: the types that answers and bodies are described by.
-
-        Raises:
-            SettingsError: ``host`` is not this machine.
-        """
-        require_loopback(host)
+        """``records``: the types that answers and bodies are described by."""
         self._name = name
-        self._host = host
+        self._callers = callers
+        self._host = callers.host
         self._setting = setting
         self._records = (Problem, *records)
         self._watchdog = watchdog
@@ -126,7 +121,7 @@ class HttpService:
         app.get("/docs", include_in_schema=False)(lambda: _documentation(app))
         app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
         self.routes(app)
-        app.add_middleware(_OurCallers)  # the last one added is asked first
+        app.add_middleware(_Admission, refusal=self._refusal)  # the last one added is asked first
         self._describe_in(app)
         return app
 
@@ -141,6 +136,20 @@ class HttpService:
             return description
 
         app.openapi = openapi  # type: ignore[method-assign]
+
+    def is_open(self, path: str) -> bool:
+        """Whether a call of ``path`` needs no token."""
+        return path in OPEN_PATHS
+
+    def _refusal(self, request: Request) -> Response | None:
+        headers = request.headers
+        reason = self._callers.refusal(headers.get("host"), headers.get("origin"))
+        if reason is not None:
+            return _problem(HTTPStatus.FORBIDDEN, reason)
+        if not self.is_open(request.scope["path"]) and not self._callers.knows(headers.get("authorization"), request.cookies.get(COOKIE)):
+            detail = "This call needs the header Authorization: Bearer TOKEN, or a login on the page."
+            return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+        return None
 
     async def _metrics(self) -> Response:
         return Response(exposition([*process_metrics(self._watchdog), *await self.metrics()]), media_type=TEXT_FORMAT)
@@ -196,16 +205,16 @@ def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None 
     return Response(problem_body(status, detail), int(status), headers, PROBLEM_JSON)
 
 
-class _OurCallers:
-    """Refuses foreign pages and names. As bare ASGI: a function over requests costs a task group and a queue for each call."""
+class _Admission:
+    """Hands on what is not refused. As bare ASGI: a function over requests costs a task group and a queue for each call."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusal: Callable[[Request], Response | None]) -> None:
         self._app = app
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        reason = refusal(headers.get("host"), headers.get("origin"))
-        await (self._app if reason is None else _problem(HTTPStatus.FORBIDDEN, reason))(scope, receive, send)
+        refused = self._refusal(Request(scope))
+        await (self._app if refused is None else refused)(scope, receive, send)
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:

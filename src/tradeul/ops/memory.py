@@ -1,10 +1,12 @@
-"""Freed memory goes back to the system at once: a night's loads come in waves, and the market runs beside them.
+"""Freed memory goes back to the system at once, and what stands for good is not searched for garbage.
 
+A night's loads come in waves, and the market runs beside them.
 Measured over the first two minutes of a start from empty, 12,400 tickers, the whole process tree at its peak:
 1,516 MB as the allocators come, 1,259 MB with these (and with less left standing afterwards).
 """
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -23,3 +25,9 @@ def give_back_freed_memory() -> None:
         if mallopt is not None:
             mallopt(M_ARENA_MAX, ARENAS)
             mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+
+
+def spare_what_stands() -> None:
+    """What was imported and built so far is never garbage: looking through its 180,000 objects, which a flood of bars brings about
+    every two seconds, stops every thread for some 70 ms. Call once the program stands."""
+    gc.freeze()

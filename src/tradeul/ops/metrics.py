@@ -45,6 +45,9 @@ def process_metrics(watchdog: LoopWatchdog | None) -> Iterator[Metric]:
         about = "The longest pause of the event loop since the start."
         yield gauge("tradeul_event_loop_longest_pause_seconds", about, watchdog.longest_seconds)
         yield counter("tradeul_event_loop_long_pauses", "Pauses of the event loop above 50 ms.", watchdog.over_limit)
+        about = "The same without what the kernel gave to others while the loop was ready to run."
+        yield gauge("tradeul_event_loop_longest_own_pause_seconds", about, watchdog.longest_own_seconds)
+        yield counter("tradeul_event_loop_long_own_pauses", "Those of them above 50 ms.", watchdog.own_over_limit)
     yield from ProcessCollector(registry=None).collect()
 
 

@@ -45,6 +45,10 @@ class MarketData(Protocol):
         """Unadjusted bars of ``minutes`` minutes, both dates included, oldest first."""
         ...
 
+    async def second_bars(self, symbol: str, start_ms: int, end_ms: int) -> list[IntradayBar]:
+        """Unadjusted second bars that begin from ``start_ms`` to ``end_ms`` (epoch), oldest first, as far as they have ended."""
+        ...
+
     async def ticker(self, symbol: str) -> Ticker | None:
         """What is listed under a symbol; None: nothing."""
         ...

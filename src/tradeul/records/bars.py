@@ -101,9 +101,11 @@ class TickerSnapshot(msgspec.Struct, frozen=True, gc=False):
     minute_close: float | None = None
     minute_volume: float | None = None
     minute_vwap: float | None = None
+    minute_trades: int | None = None
     accumulated_volume: float | None = None  # min.av: shares since 04:00
     last_price: float | None = None
     last_ms: int | None = None
     bid: float | None = None
     ask: float | None = None
     previous_close: float | None = None
+    unreadable: str | None = None  # why nothing else is known: the vendor's row was of a wrong form

@@ -1,15 +1,19 @@
-"""What a browser and the gateway say to each other: CONTRACT.md's "WebSocket", as records.
+"""What a client and the gateway say to each other: docs/protocol.md, as records.
 
-Server messages carry ``type``, the steps of a delta ``action``; field names are
+Server messages carry ``type``, a client's and the steps of a delta ``action``; field names are
 the wire's. `encode` gives the bytes of one JSON text message: NaN and infinity
-become null there, instants ISO 8601 UTC. No rule about who gets what (`gateway/`)
-and none about how a delta is computed (`scanner/deltas.py`).
+become null there, instants ISO 8601 UTC. `schema` is the JSON Schema of docs/protocol/.
+No rule about who gets what (`gateway/`) and none about how a delta is computed (`scanner/deltas.py`).
 """
 
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
+
+from tradeul.records.entitlements import Mode
+from tradeul.records.lists import CLASSES
 
 # The codes of CONTRACT.md, with the moment each is sent.
 BAD_JSON = "bad_json"  # not a JSON object, not text, or a field of a wrong type
@@ -18,6 +22,18 @@ UNKNOWN_LIST = "unknown_list"
 TOO_LARGE = "too_large"  # a longer message than any of ours
 TOO_MANY = "too_many"  # more subscriptions, or more messages in a while, than a page needs
 UNAUTHORIZED = "unauthorized"
+CODES = (BAD_JSON, UNKNOWN_ACTION, UNKNOWN_LIST, TOO_LARGE, TOO_MANY, UNAUTHORIZED)
+PHASES = ("PRE_MARKET", "MARKET_OPEN", "POST_MARKET", "CLOSED")
+
+# What only the schema says more than the type; decoding does not check it.
+Natural: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+PhaseName: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": PHASES})]
+ModeName: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": [mode.value for mode in Mode]})]
+ClassName: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": CLASSES})]
+Code: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": CODES})]
+VALUES = {"additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
+ROW = VALUES | {"properties": {"symbol": {"type": "string"}, "rank": {"type": "integer", "minimum": 0}}, "required": ["symbol", "rank"]}
+CHANGED = VALUES | {"properties": {"symbol": False, "rank": False}, "minProperties": 1}
 
 
 class Remove(msgspec.Struct, frozen=True, tag_field="action", tag="remove"):
@@ -28,23 +44,23 @@ class Add(msgspec.Struct, frozen=True, tag_field="action", tag="add"):
     """``rank`` is final and 0-based; ``data`` is the whole row."""
 
     symbol: str
-    rank: int
-    data: dict[str, Any]
+    rank: Natural
+    data: "Row"
 
 
 class Rerank(msgspec.Struct, frozen=True, tag_field="action", tag="rerank"):
     symbol: str
-    rank: int
+    rank: Natural
 
 
 class Update(msgspec.Struct, frozen=True, tag_field="action", tag="update"):
     """``data`` holds the changed fields only; null is a value."""
 
     symbol: str
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], Meta(extra_json_schema=CHANGED)]
 
 
-Row: TypeAlias = dict[str, Any]  # symbol, rank, and the list's columns
+Row: TypeAlias = Annotated[dict[str, Any], Meta(extra_json_schema=ROW)]  # symbol, rank, and the list's columns
 Rows: TypeAlias = list[Row]
 Step: TypeAlias = Remove | Add | Rerank | Update
 # In this order: every remove, then adds, reranks and updates. Final ranks are 0..n-1.
@@ -52,22 +68,22 @@ Steps: TypeAlias = list[Step]
 
 
 class ListHead(msgspec.Struct, frozen=True, rename={"issue_class": "class"}):
-    """What a page needs to show one list. ``issue_class``: the list's own; the switch asks another."""
+    """What a page needs to show one list. ``class``: the list's own; the switch asks another."""
 
     name: str
     title: str
     where: str
     order: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
-    issue_class: str = "stocks"
+    issue_class: ClassName = "stocks"
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="type", tag="connected"):
     connection_id: str
     session: date
-    phase: str
-    mode: str
-    server_time: datetime
+    phase: PhaseName
+    mode: ModeName
+    server_time: Annotated[datetime, Meta(tz=True)]
     lists: list[ListHead]
 
 
@@ -76,10 +92,10 @@ class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot", om
 
     list: str
     session: date
-    mode: str
-    epoch: int
-    sequence: int
-    count: int
+    mode: ModeName
+    epoch: Natural
+    sequence: Natural
+    count: Natural
     rows: Rows
     timestamp: int
     lacking: tuple[str, ...] = ()
@@ -90,10 +106,10 @@ class Delta(msgspec.Struct, frozen=True, tag_field="type", tag="delta", omit_def
 
     list: str
     session: date
-    mode: str
-    epoch: int
-    sequence: int
-    base: int
+    mode: ModeName
+    epoch: Natural
+    sequence: Natural
+    base: Natural
     deltas: Steps
     timestamp: int
     lacking: tuple[str, ...] = ()  # as it is now, not what changed of it
@@ -111,8 +127,8 @@ class Status(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     feed_age_ms: int | None
     feed_lag_p99_ms: int | None
     stale: bool
-    phase: str
-    mode: str
+    phase: PhaseName
+    mode: ModeName
 
 
 class Subscribed(msgspec.Struct, frozen=True, tag_field="type", tag="subscribed"):
@@ -130,20 +146,52 @@ class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
-    code: str
+    code: Code
     message: str
 
 
 ServerMessage: TypeAlias = Connected | Snapshot | Delta | NewDay | Status | Subscribed | Unsubscribed | Pong | ErrorMessage
 
+
+class _OfList(msgspec.Struct, frozen=True, tag_field="action", rename={"issue_class": "class"}, omit_defaults=True):
+    """``class`` left out: the list's own, or as the name says it (winners~etf)."""
+
+    list: str
+    issue_class: ClassName | None = None
+
+
+class Subscribe(_OfList, frozen=True, tag="subscribe"):
+    pass
+
+
+class Unsubscribe(_OfList, frozen=True, tag="unsubscribe"):
+    pass
+
+
+class Resync(_OfList, frozen=True, tag="resync"):
+    """Ask for a snapshot of what is subscribed to."""
+
+
+class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
+    pass
+
+
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Resync | Ping
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 
 
-def encode(message: ServerMessage) -> bytes:
+def encode(message: ServerMessage | ClientMessage) -> bytes:
     return _encoder.encode(message)
 
 
 def decode(data: bytes | str) -> ServerMessage:
     """Raises msgspec.DecodeError (its ValidationError too): not one of our messages."""
     return _decoder.decode(data)
+
+
+def schema(title: str, messages: object) -> dict[str, Any]:
+    """JSON Schema 2020-12 of a union of messages."""
+    (whole,), parts = msgspec.json.schema_components([messages], ref_template="#/$defs/{name}")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **whole, "$defs": parts}

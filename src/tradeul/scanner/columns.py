@@ -145,6 +145,7 @@ class Market:
         self.seconds = (frame.as_of - hours.pre_open_at).total_seconds()
         self._t = frame.as_of.timestamp()
         self._numbers: dict[str, FloatArray] = {}
+        self.delivered: dict[str, bool] = {}  # filled by `scan.lacking`: a thousand lists ask for the same
         self._unknown = np.full(len(join.symbols), np.nan)
         self.auction_slots = {int((at - hours.pre_open_at).total_seconds() // rvol.SLOT_SECONDS) for at in (hours.open_at, hours.close_at)}
 
@@ -215,19 +216,23 @@ class Market:
         values = self.join.texts.get(name)
         return [None if values is None else values[place] for place in places]
 
-    def series(self, name: str) -> pl.Series:
-        kind = KINDS[name]
-        if kind is Kind.NUMBER:
-            return pl.Series(name, self[name], nan_to_null=True)
-        if kind is Kind.CONDITION:
-            return pl.Series(name, self[name], nan_to_null=True) != 0
+    def series(self, name: str, places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.Series:
+        """A column as polars has it, of all rows or of those at ``places``."""
+        if KINDS[name] is not Kind.TEXT:
+            numbers = pl.Series(name, self[name] if places is None else self[name].take(places), nan_to_null=True)
+            return numbers if KINDS[name] is Kind.NUMBER else numbers != 0
         if name == "phase":
-            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self))
+            return pl.Series(name, [str(self.phase)]).new_from_index(0, len(self) if places is None else len(places))
         if name in CODED:
-            return pl.Series(name, CODED[name]).gather(pl.Series(self._codes(name), nan_to_null=True).cast(pl.UInt32))
+            codes = self._codes(name) if places is None else self._codes(name).take(places)
+            return pl.Series(name, (*CODED[name], None))[np.where(codes == codes, codes, len(CODED[name])).astype(np.uint32)]
         if name == "corp_action" and len(doubtful := self._doubtful()):
-            return self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
-        return self.join.series[name] if name in self.join.series else pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
+            texts = self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
+        elif name in self.join.series:
+            texts = self.join.series[name]
+        else:
+            texts = pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
+        return texts if places is None else texts[places]
 
     def _codes(self, name: str) -> FloatArray:
         codes = self[name]
@@ -235,11 +240,7 @@ class Market:
 
     def table(self, names: Iterable[str], places: "np.ndarray[tuple[int], np.dtype[np.intp]] | None" = None) -> pl.DataFrame:
         """Some columns, of all rows or of those at ``places``."""
-        if places is None:
-            return pl.DataFrame([self.series(name) for name in names])
-        at = pl.Series(places)
-        numbers = {name: pl.Series(name, self[name][places], nan_to_null=True) for name in names if KINDS[name] is Kind.NUMBER}
-        return pl.DataFrame([numbers[name] if name in numbers else self.series(name).gather(at) for name in names])
+        return pl.DataFrame([self.series(name, places) for name in names])
 
     def is_unverified(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         mask = np.zeros(len(self), dtype=np.bool_)

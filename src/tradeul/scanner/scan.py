@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
-import polars as pl
 
 from tradeul.analytics.baselines import Baselines
 from tradeul.market_calendar import Phase, SessionHours
@@ -40,8 +39,11 @@ def scan_rows(market: Market, lists: Sequence[ScanList], last: Members) -> dict[
 
 def lacking(market: Market, found: ScanList) -> tuple[str, ...]:
     """The numbers that the list's question names and that nobody delivers now: of a past close, before the open, just after a start."""
-    inputs = found.questions[market.phase].where.inputs
-    return tuple(name for name in sorted(inputs) if KINDS[name] is Kind.NUMBER and not market.is_delivered(name))
+    numbers = [name for name in sorted(found.questions[market.phase].where.inputs) if KINDS[name] is Kind.NUMBER]
+    for name in numbers:
+        if name not in market.delivered:
+            market.delivered[name] = market.is_delivered(name)
+    return tuple(name for name in numbers if not market.delivered[name])
 
 
 def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dict[str, Places]:
@@ -82,25 +84,28 @@ def kept_members(found: ScanList, question: Question, last: Members) -> Sequence
 
 
 def _evaluate(market: Market, questions: Sequence[Question], places: Places) -> list[tuple[Mask, list[FloatArray]]]:
-    """Condition and order keys of every question at ``places``, in one polars select."""
-    expressions = [expression for question in questions for expression in (question.where, *(key for key, _ in question.order))]
-    inputs = sorted(set().union(*(expression.inputs for expression in expressions)))
-    table = market.table(inputs, places).select(_as_column(expression, str(place)) for place, expression in enumerate(expressions))
-    columns = iter(table.get_columns())
-    answers = []
+    """Condition and order keys of every question at ``places``, in one polars select; what several ask is computed once.
+
+    One after the other: so few rows are not worth the way to other threads and back.
+    """
+    asked: dict[str, Expression] = {}
     for question in questions:
-        mask = next(columns).to_numpy()
-        keys = [next(columns).to_numpy() for _ in question.order]
-        answers.append((mask, keys))
-    return answers
+        for expression in (question.where, *(key for key, _ in question.order)):
+            if not _is_column(expression):
+                asked[expression.text] = expression
+    inputs = sorted(set().union(*(expression.inputs for expression in asked.values())))
+    table = market.table(inputs, places).select_seq(expression.ready for expression in asked.values())
+    columns = {column.name: column.to_numpy() for column in table.get_columns()}
+
+    def key(expression: Expression) -> FloatArray:
+        return market[expression.text].take(places) if _is_column(expression) else columns[expression.text]
+
+    return [(columns[question.where.text], [key(expression) for expression, _ in question.order]) for question in questions]
 
 
-def _as_column(expression: Expression, name: str) -> pl.Expr:
-    if expression.kind is Kind.CONDITION:
-        return expression.expr.fill_null(value=False).alias(name)
-    # Texts are ordered by their rank; a null stays one, NaN in numpy.
-    number = expression.expr.rank("dense").cast(pl.Float64) if expression.kind is Kind.TEXT else expression.expr
-    return number.fill_null(float("nan")).alias(name)
+def _is_column(expression: Expression) -> bool:
+    """A column of numbers as it stands, as most lists are ordered by."""
+    return KINDS.get(expression.text) is Kind.NUMBER
 
 
 class _Common:

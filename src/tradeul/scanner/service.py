@@ -266,7 +266,7 @@ class ScannerService:
         sent: dict[str, Snapshot] = {}
         outgoing: list[Outgoing] = []
         for found in self._lists:
-            delta = follow(self._sent[found.name], found_rows[found.name], timestamp, lacking(market, found))
+            delta = follow(self._sent[found.name], found_rows[found.name], timestamp, self.mode, lacking(market, found))
             if delta is not None:
                 state = sent[found.name] = after(self._sent[found.name], delta, found_rows[found.name])
                 outgoing.append((found.name, frame_of(state), encode(delta), found.definition.built_in))

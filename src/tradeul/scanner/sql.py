@@ -34,7 +34,8 @@ class Expression(NamedTuple):
     expr: pl.Expr
     inputs: frozenset[str]
     kind: Kind
-    text: str = ""  # as the person wrote it
+    text: str  # as the person wrote it
+    ready: pl.Expr  # as a scan asks it, each cycle: named by its text, and without null
 
 
 def compile_condition(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
@@ -69,7 +70,14 @@ def _compile(text: str, kinds: Mapping[str, Kind], place: str) -> Expression:
         raise ListError(f"{place}: {shown!r} cannot be read: {reason.splitlines()[0]}.") from error
     if not reader.inputs:
         raise ListError(f"{place}: {shown!r} names no column.")
-    return Expression(expr, frozenset(reader.inputs), kind, text)
+    return Expression(expr, frozenset(reader.inputs), kind, text, _ready(expr, kind).alias(text))
+
+
+def _ready(expr: pl.Expr, kind: Kind) -> pl.Expr:
+    """Null is no member; of numbers it is NaN, once they are numpy's. Texts are ordered by their rank."""
+    if kind is Kind.CONDITION:
+        return expr.fill_null(value=False)
+    return expr.rank("dense").cast(pl.Float64) if kind is Kind.TEXT else expr
 
 
 REMEDY = "it is no whole SQL expression; write one, as change_pct >= 5 AND rvol > 2"

@@ -135,9 +135,7 @@ def _intraday(market: Market, number: int, width: int, span: tuple[int, int], ad
         start_ms = int(market.hours(session).pre_open_at.timestamp() * 1000)
         bars = minutes
         if width % 60:
-            starts_ms = start_ms + minutes.start.astype(np.int64) * 1000
-            near = (starts_ms + 60_000 > span[0]) & (starts_ms <= span[1])
-            bars = market.source.seconds(session, minutes.take(near))
+            bars = market.seconds_of(number, session, ((span[0] - start_ms) / 1000, (span[1] - start_ms) / 1000), now)
         if len(bars):
             factor = market.price_factor(number, session, now) if adjusted else 1.0
             pieces.append(_columns(widen(bars, width) if width != bars.width else bars, bars, start_ms, factor))

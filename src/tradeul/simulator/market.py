@@ -92,12 +92,23 @@ class Market:
 
     def minutes_of(self, number: int, sessions: Sequence[date], now: datetime) -> list[Bars]:
         """One issue's minute bars that ended by now, for each of these (begun) sessions."""
+        return [bars.ended_by(self.second(session, now)) for session, bars in zip(sessions, self._of(number, sessions), strict=True)]
+
+    def seconds_of(self, number: int, session: date, span_s: tuple[float, float], now: datetime) -> Bars:
+        """One issue's second bars that ended by now, of the minutes that touch ``span_s`` (seconds after 04:00)."""
+        minutes = self._of(number, [session])[0]
+        until_s = min(self.second(session, now), span_s[1] + 1)
+        near = (minutes.start + 60 > span_s[0]) & (minutes.start < until_s)
+        return self.source.seconds(session, minutes.take(near)).ended_by(self.second(session, now))
+
+    def _of(self, number: int, sessions: Sequence[date]) -> list[Bars]:
+        """One issue's minute bars, also those to come."""
         with self._lock:
             kept = {session: self._minutes[session] for session in sessions if session in self._minutes}
         made = [session for session in sessions if session not in kept]
         bars = dict(zip(made, self.source.minutes_of(number, made), strict=True))
         bars |= {session: table.of(number) for session, table in kept.items()}
-        return [bars[session].ended_by(self.second(session, now)) for session in sessions]
+        return [bars[session] for session in sessions]
 
     def daily(self, session: date, now: datetime) -> DailyColumns:
         """Daily bars of a begun session, as far as it has gone."""

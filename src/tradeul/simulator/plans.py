@@ -1,8 +1,8 @@
 """What a key's plan includes, as the vendor sells it: by the key's name. Any other key has everything.
 
     free-plan        end of day: neither snapshot nor stream nor files, 5 requests a minute
-    starter-plan     all of it 15 minutes late, without quotes
-    developer-plan   the same
+    starter-plan     all of it 15 minutes late, without quotes and without single trades
+    developer-plan   all of it 15 minutes late, without quotes
     snapshot-plan    all of it, at once, but no stream
     advanced-plan    all of it, at once
 
@@ -27,14 +27,14 @@ class Plan(msgspec.Struct, frozen=True):
     lacks: Collection[str] = ()  # endpoints, as `faults.py` calls them
     delay: timedelta = timedelta(0)
     requests_per_minute: int | None = None
+    hides: Collection[str] = ()  # fields of the snapshot's rows
 
 
 ALL = Plan()
-DELAYED = Plan((QUOTES,), LATE)
 PLANS = {
     "free-plan": Plan(("snapshot", FILES, STREAM), LATE, 5),
-    "starter-plan": DELAYED,
-    "developer-plan": DELAYED,
+    "starter-plan": Plan((QUOTES,), LATE, hides=("lastTrade", "lastQuote")),
+    "developer-plan": Plan((QUOTES,), LATE, hides=("lastQuote",)),
     "snapshot-plan": Plan((STREAM,)),
     "advanced-plan": ALL,
 }

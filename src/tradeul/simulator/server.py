@@ -12,7 +12,7 @@ Answers are computed in threads, so that the stream keeps its beat. Bars come fr
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
@@ -70,6 +70,7 @@ class Asked(msgspec.Struct, frozen=True):
     path: Mapping[str, str]
     query: Mapping[str, str]
     now: datetime
+    hidden: Collection[str]  # what the plan's snapshots do not show
 
 
 Answering = Callable[[Market, Asked], Answer]
@@ -84,13 +85,13 @@ def _snapshot_all(market: Market, asked: Asked) -> Answer:
     numbers = None
     if names:
         numbers = [market.source.number_of[name] for name in names.split(",") if name in market.source.number_of]
-    array, count = snapshot(market, asked.now, numbers)
+    array, count = snapshot(market, asked.now, numbers, asked.hidden)
     return Answer(envelope({"count": count}, "tickers", array), count)
 
 
 def _snapshot_one(market: Market, asked: Asked) -> Answer:
     number = market.source.number_of.get(asked.path["ticker"])
-    array, count = snapshot(market, asked.now, [] if number is None else [number])
+    array, count = snapshot(market, asked.now, [] if number is None else [number], asked.hidden)
     if not count:
         raise NotFound("Ticker not found.")
     return Answer(envelope({}, "ticker", array[1:-1]))
@@ -262,13 +263,13 @@ class SimulatorServer:
         return await handler(request)
 
     async def _rest(self, market: Market, answering: Answering, request: web.Request) -> web.StreamResponse:
-        delay = plan_of(_key(request)).delay
-        asked = Asked(str(request.url.origin()) + request.path, dict(request.match_info), dict(request.query), self._clock.now() - delay)
+        plan, url = plan_of(_key(request)), str(request.url.origin()) + request.path
+        asked = Asked(url, dict(request.match_info), dict(request.query), self._clock.now() - plan.delay, plan.hides)
         packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         kind = BODY_FAULT.get()
         with self._clock.busy():
             try:
-                answer = await asyncio.to_thread(_answer, market, answering, asked, packed, kind, str(request.url), late=bool(delay))
+                answer = await asyncio.to_thread(_answer, market, answering, asked, packed, kind, str(request.url), late=bool(plan.delay))
             except BadRequest as error:
                 return web.json_response({"status": "ERROR", "error": str(error)}, status=400)
             except NotFound as error:

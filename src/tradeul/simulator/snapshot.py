@@ -5,7 +5,7 @@ until an issue's first regular trade; ``min`` is its newest complete minute; ``p
 raw, so that a split shows as a jump. After the close and on weekends everything stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,8 @@ from tradeul.simulator.wire_out import rows, whole
 TAPE_EXCHANGES = np.array([4, 8, 11, 12, 19])
 
 
-def snapshot(market: Market, now: datetime, numbers: Sequence[int] | None) -> tuple[bytes, int]:
-    """The JSON array of ``tickers`` and its length; ``numbers``: only these issues."""
+def snapshot(market: Market, now: datetime, numbers: Sequence[int] | None, hidden: Collection[str] = ()) -> tuple[bytes, int]:
+    """The JSON array of ``tickers`` and its length; ``numbers``: only these issues; ``hidden``: without these fields."""
     shown = market.shown(now)
     size = len(market.source.issues)
     frame = pl.DataFrame({"ticker": symbols(market.source, np.arange(size))})
@@ -36,7 +36,7 @@ def snapshot(market: Market, now: datetime, numbers: Sequence[int] | None) -> tu
         frame = frame.with_columns(*change, _struct("day", **dict.fromkeys(("o", "h", "l", "c", "v", "vw"), zeros)), _empty_minute(size))
     listed = np.array([issue.list_date <= shown.session for issue in market.source.issues])
     chosen = np.flatnonzero(listed) if numbers is None else np.array([n for n in numbers if listed[n]], np.int64)
-    frame = frame[chosen]
+    frame = frame[chosen].drop(hidden, strict=False)
     return rows(frame), frame.height
 
 

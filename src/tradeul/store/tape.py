@@ -12,7 +12,7 @@ connection costs. One process writes (a lock in the folder). Calls block: use a 
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from io import FileIO
 from pathlib import Path
@@ -26,6 +26,7 @@ MAGIC = b"tradeul tape 1\n\0"
 HEAD = struct.Struct("<BII")  # kind (never 0), length, checksum of these two and the payload
 MOST_BYTES = 1 << 28  # no block is as long: a damaged length must not ask for memory
 READ_BYTES = 1 << 20
+KNOWN_BY_BYTES = 4096
 Block = tuple[int, bytes]
 
 
@@ -34,7 +35,7 @@ class TapeFiles:
 
     def __init__(self, root: Path, keep: int) -> None:
         """``keep``: how many sessions' files stay beside the newest."""
-        self._root, self._keep = root, keep
+        self.root, self._keep = root, keep
         self._lock = FileLock(root / ".lock", timeout=0, thread_local=False)
         self._file: FileIO | None = None
 
@@ -42,7 +43,7 @@ class TapeFiles:
         return self.path(session).exists()
 
     def path(self, session: date) -> Path:
-        return self._root / f"session={session}.tape"
+        return self.root / f"session={session}.tape"
 
     def open(self, session: date) -> None:
         """Open the session's file, an empty one if there is none; forget the oldest ones.
@@ -51,38 +52,33 @@ class TapeFiles:
             StoreError: the disk refuses, or another process writes here.
         """
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
             if not self._lock.is_locked:  # it counts
                 self._lock.acquire()
             self.close_file()
             self._file = FileIO(self.path(session), "a")  # no buffer: what a full disk refuses must not come again when closing
             self._forget()
         except Timeout as error:
-            raise StoreError(f"Another process records in {self._root}: stop it.") from error
+            raise StoreError(f"Another process records in {self.root}: stop it.") from error
         except OSError as error:
             raise StoreError(f"The tape {self.path(session)} cannot be opened ({error.strerror}): see to the disk's rights.") from error
 
-    def blocks(self) -> Iterator[Block]:
-        """The open file's blocks, oldest first; at their end the file is cut to what was whole, and may be appended to.
+    def blocks(self, start: int = 0) -> Iterator[Block]:
+        """The open file's blocks from byte ``start`` on; at their end the file is cut to what was whole, and may be appended to.
 
-        Raises:
-            StoreError: the disk refuses, or the file is of another form.
+        Raises: as `read_tape`.
         """
-        file = self._opened()
+        file, end = self._opened(), start
+        for block in read_tape(Path(str(file.name)), start):
+            yield block
+            end = max(end, len(MAGIC)) + bytes_of(block)
         try:
-            with Path(str(file.name)).open("rb", buffering=READ_BYTES) as reader:
-                magic = reader.read(len(MAGIC))
-                if not MAGIC.startswith(magic):
-                    raise StoreError(f"{file.name} is no tape of this version.")
-                end = len(magic)
-                while (block := _read(reader)) is not None:
-                    yield block
-                    end += HEAD.size + len(block[1])
+            end = max(end, min(len(MAGIC), os.fstat(file.fileno()).st_size))
             file.truncate(end)
             if end < len(MAGIC):  # new, or its writer died at once
-                _write(file, MAGIC[end:])
+                write_all(file, MAGIC[end:])
         except OSError as error:
-            raise StoreError(f"The tape {file.name} cannot be read ({error.strerror}): see to the disk.") from error
+            raise StoreError(f"The tape {file.name} cannot be cut ({error.strerror}): see to the disk.") from error
 
     def append(self, blocks: Sequence[Block]) -> None:
         """Write behind all that was read: `blocks` must have come to its end.
@@ -91,9 +87,8 @@ class TapeFiles:
             StoreError: the disk is full or refuses; the last block may be there by half.
         """
         file = self._opened()
-        parts = [part for kind, payload in blocks for part in (HEAD.pack(kind, len(payload), _checksum(kind, payload)), payload)]
         try:
-            _write(file, b"".join(parts))
+            write_all(file, b"".join(framed(blocks)))
         except OSError as error:
             raise StoreError(f"The tape {file.name} cannot be written ({error.strerror}): see to the disk's space.") from error
 
@@ -119,18 +114,63 @@ class TapeFiles:
         return self._file
 
     def _forget(self) -> None:
-        files = sorted(self._root.glob("session=*"), key=lambda path: (path.stem, path.suffix))
+        files = sorted(self.root.glob("session=*"), key=lambda path: (path.stem, path.suffix))
         sessions = sorted({path.stem for path in files})[: -self._keep - 1]
         for path in files:
             if path.stem in sessions:
                 path.unlink()
 
 
+def read_tape(path: Path, start: int = 0) -> Iterator[Block]:
+    """The whole blocks from byte ``start`` on, where one must begin (0: the first), oldest first. Its writer may go on meanwhile.
+
+    Raises:
+        StoreError: the disk refuses, or the file is of another form.
+    """
+    try:
+        with path.open("rb", buffering=READ_BYTES) as reader:
+            if not MAGIC.startswith(reader.read(len(MAGIC))):
+                raise StoreError(f"{path} is no tape of this version.")
+            reader.seek(max(start, len(MAGIC)))
+            while (block := read_block(reader)) is not None:
+                yield block
+    except OSError as error:
+        raise StoreError(f"The tape {path} cannot be read ({error.strerror}): see to the disk.") from error
+
+
+def bytes_before(path: Path, end: int) -> bytes:
+    """The last of the file's bytes before ``end``, enough to know it by; b"" if it is shorter.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    try:
+        with path.open("rb") as reader:
+            reader.seek(max(end - KNOWN_BY_BYTES, 0))
+            found = reader.read(min(end, KNOWN_BY_BYTES))
+    except OSError as error:
+        raise StoreError(f"The tape {path} cannot be read ({error.strerror}): see to the disk.") from error
+    return found if len(found) == min(end, KNOWN_BY_BYTES) else b""
+
+
+# --- blocks --------------------------------------------------------------------------------------------------------------
+
+
+def framed(blocks: Iterable[Block]) -> Iterator[bytes]:
+    for kind, payload in blocks:
+        yield HEAD.pack(kind, len(payload), _checksum(kind, payload))
+        yield payload
+
+
+def bytes_of(block: Block) -> int:
+    return HEAD.size + len(block[1])
+
+
 def _checksum(kind: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(struct.pack("<BI", kind, len(payload))))
 
 
-def _read(file: BinaryIO) -> Block | None:
+def read_block(file: BinaryIO) -> Block | None:
     """The next block, or None if none follows that is whole."""
     head = file.read(HEAD.size)
     if len(head) < HEAD.size:
@@ -142,7 +182,7 @@ def _read(file: BinaryIO) -> Block | None:
     return (kind, payload) if len(payload) == length and _checksum(kind, payload) == checksum else None
 
 
-def _write(file: FileIO, data: bytes) -> None:
+def write_all(file: FileIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]

@@ -82,10 +82,12 @@ export class Connection {
       this.heardAt = performance.now();
       this.hear(JSON.parse(data));
     };
-    socket.onclose = () => {
+    socket.onclose = ({ reason }) => {
       if (socket !== this.socket) return;
       this.socket = null;
-      this.retryLater();
+      // A gateway that ends tells each of its clients another moment, lest all come back at once.
+      const told = /^come back in (\d+) ms$/.exec(reason);
+      this.retryLater(told ? Number(told[1]) : undefined);
     };
   }
 
@@ -93,21 +95,23 @@ export class Connection {
   hear(message) {
     if (message.type === "connected") {
       this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+      // Of lists that are gone the gateway has ended the subscriptions; one that comes back is asked for again.
+      for (const list of this.asked) if (!this.known.has(list.split("~")[0])) this.asked.delete(list);
       if (this.failures || !this.asked.size) this.say({ action: "ping" });
       this.failures = 0;
       this.handlers.onState("open");
-    } else if (message.type === "unsubscribed") this.asked.delete(message.list);
+    }
     this.handlers.onMessage(message);
     if (message.type === "connected") this.subscribe();
   }
 
-  retryLater() {
+  /** @param {number} [waitMs]  as the gateway said */
+  retryLater(waitMs) {
     this.asked.clear();
     this.failures += 1;
     this.handlers.onState("lost");
-    // Full jitter: after a restart of the gateway its viewers must not come back all at once.
     const longest = Math.min(FIRST_WAIT_MS * 2 ** (this.failures - 1), LONGEST_WAIT_MS);
-    this.timer = setTimeout(() => void this.open(), longest * (0.3 + 0.7 * Math.random()));
+    this.timer = setTimeout(() => void this.open(), waitMs ?? longest * (0.3 + 0.7 * Math.random()));
   }
 
   retryNow() {

@@ -1,7 +1,6 @@
 // One list on the page: its title, what it asks, and an AG Grid that follows snapshots and deltas in place.
 
 import { AllCommunityModule, ModuleRegistry, createGrid, themeQuartz } from "ag-grid-community";
-import { applyDelta, fromSnapshot } from "./deltas.mjs";
 import { columnOf, format, tone } from "./format.mjs";
 
 ModuleRegistry.registerModules([AllCommunityModule]);
@@ -48,14 +47,12 @@ const THEME = themeQuartz.withParams({
 });
 
 export class ListPanel {
-  /** @param {Head} head @param {string} issueClass  "": the list's own @param {(list: string) => void} resync */
-  constructor(head, issueClass, resync) {
+  /** @param {Head} head @param {string} issueClass  "": the list's own */
+  constructor(head, issueClass) {
     this.head = head;
     this.issueClass = issueClass;
-    this.resync = resync;
     /** @type {import("./deltas.mjs").ListState | undefined} */
     this.state = undefined;
-    this.resyncing = false;
     this.element = element("section", "panel");
     this.title = element("h2", "", head.title);
     this.count = element("span", "count");
@@ -78,35 +75,9 @@ export class ListPanel {
     return this.issueClass && this.issueClass !== own ? `${name}~${this.issueClass}` : name;
   }
 
-  /** Show the list of another class; what was shown is of the old one. @param {string} issueClass */
-  turn(issueClass) {
-    this.issueClass = issueClass;
-    this.resyncing = false;
-    this.clear();
-  }
-
   close() {
     this.grid.destroy();
     this.element.remove();
-  }
-
-  clear() {
-    this.show(undefined);
-  }
-
-  /** @param {any} message  a snapshot or delta of this list */
-  hear(message) {
-    if (message.type === "snapshot") {
-      this.resyncing = false;
-      this.show(fromSnapshot(message));
-      return;
-    }
-    const next = applyDelta(this.state, message);
-    if (next) this.follow(next.state, next.changes);
-    else if (!this.resyncing) {
-      this.resyncing = true; // until the snapshot comes; further deltas cannot follow either
-      this.resync(this.feed);
-    }
   }
 
   /** @param {import("./deltas.mjs").ListState | undefined} state */

@@ -1,6 +1,7 @@
 // The page: four lists side by side where there is room, the others in tabs; on a phone all in tabs.
 
 import { Connection } from "./connection.mjs";
+import { Follower } from "./deltas.mjs";
 import { ListPanel, element } from "./lists.mjs";
 import { StatusBar } from "./status.mjs";
 
@@ -17,12 +18,14 @@ class Page {
     this.heads = [];
     /** @type {Map<string, ListPanel>} */
     this.panels = new Map();
-    /** @type {string | undefined} */
-    this.session = undefined;
+    this.follower = new Follower();
     /** @type {string | undefined} */
     this.chosen = undefined;
     this.connection = new Connection({
-      onState: (state) => this.status.connection(state),
+      onState: (state) => {
+        if (state !== "open") this.follower.begin();
+        this.status.connection(state);
+      },
       onConfig: ({ mode }) => this.status.mode(mode),
       onMessage: (message) => this.hear(message),
     });
@@ -34,23 +37,26 @@ class Page {
 
   /** @param {any} message */
   hear(message) {
-    this.status.hear(message);
-    if (message.type === "connected") {
-      this.enter(message.session);
-      this.offer(message.lists);
-    } else if (message.type === "new_day") this.enter(message.session);
-    else if (message.type === "snapshot" || message.type === "delta") {
-      // Yesterday never leaks into today; an ISO date orders as text.
-      if (this.session === undefined || message.session < this.session) return;
-      const panel = this.panels.get(message.list.split("~")[0]);
-      if (panel?.feed === message.list) panel?.hear(message); // else of a class that was left
-    }
+    const heard = this.follower.hear(message, performance.now());
+    const refused = (message.type === "snapshot" && heard.list === undefined) || (message.type === "new_day" && !heard.cleared);
+    if (!refused) this.status.hear(message); // the date of what is not shown is nobody's
+    if (heard.cleared) for (const panel of this.panels.values()) panel.show(undefined);
+    if (heard.list !== undefined) this.show(heard.list, heard.changes);
+    if (heard.ask !== undefined && this.panelOf(heard.ask)) this.connection.resync(heard.ask);
+    if (message.type === "connected") this.offer(message.lists);
   }
 
-  /** @param {string} session */
-  enter(session) {
-    if (this.session !== undefined && session !== this.session) for (const panel of this.panels.values()) panel.clear();
-    this.session = session;
+  /** @param {string} list @param {import("./deltas.mjs").Changes} [changes] */
+  show(list, changes) {
+    const [panel, state] = [this.panelOf(list), this.follower.held.get(list)];
+    if (state && changes && panel?.state) panel.follow(state, changes);
+    else panel?.show(state);
+  }
+
+  /** None when `list` is of a class or a tab that was left. @param {string} list */
+  panelOf(list) {
+    const panel = this.panels.get(list.split("~")[0]);
+    return panel?.feed === list ? panel : undefined;
   }
 
   /** @param {Head[]} heads */
@@ -65,12 +71,12 @@ class Page {
     this.issueClass = issueClass;
     for (const panel of this.panels.values()) {
       const before = panel.feed;
-      panel.turn(issueClass);
-      if (panel.feed === before) this.connection.resync(before); // its own class: the same rows again
-      else {
+      panel.issueClass = issueClass;
+      if (panel.feed !== before) {
         this.connection.unwatch(before);
         this.connection.watch(panel.feed);
       }
+      panel.show(this.follower.held.get(panel.feed));
     }
   }
 
@@ -135,7 +141,7 @@ class Page {
 
   /** @param {string} name */
   panel(name) {
-    const panel = new ListPanel(this.head(name), this.issueClass, (list) => this.connection.resync(list));
+    const panel = new ListPanel(this.head(name), this.issueClass);
     this.panels.set(name, panel);
     this.connection.watch(panel.feed);
     return panel;

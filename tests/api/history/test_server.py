@@ -25,6 +25,7 @@ from tradeul.api.history.server import HistoryServer
 from tradeul.errors import CorruptPartition
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
+from tradeul.ops.callers import Callers
 from tradeul.providers.http import HttpClient
 
 TOLD = ["T000", "T003", "T005", LATE]
@@ -71,7 +72,7 @@ async def stand(root):
     past, catalog = small_lake.past_of(root)
     maintenance = []  # where it answers
     ask = MaintenanceClient(lambda: next(iter(maintenance), None))
-    server = HistoryServer(HistoryRoutes(past), ask, "SIMULATED", "127.0.0.1", 0)
+    server = HistoryServer(HistoryRoutes(past), ask, "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     async with asyncio.timeout(60), aiohttp.ClientSession() as client:
         await server.started.wait()
@@ -304,7 +305,7 @@ async def maintained(stand, make_house):  # noqa: F811
     """With maintenance, of a market that is quickly loaded, to be asked."""
     house = await make_house(windows=Windows(3, 2, 1), tickers=3)
     http = HttpClient(house.clock, 6000, 10)
-    server = MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", "127.0.0.1", 0)
+    server = MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     async with house.service.on_demand():
         await server.started.wait()

@@ -2,6 +2,7 @@ from contextlib import asynccontextmanager
 from datetime import date
 
 import pytest
+import structlog
 from aiohttp import web
 
 from tests.providers.conftest import finish, serving
@@ -82,6 +83,16 @@ async def test_raw_prices_are_asked_for(clock):
     ]
 
 
+async def test_seconds_are_asked_by_the_instant(clock):
+    bar = BAR | {"t": 1_750_000_001_000}
+    pages = Pages(first={"resultsCount": 1, "results": [bar]})
+    async with client_of(clock, pages) as client:
+        (found,) = await finish(clock, client.second_bars("BRK.B", 1_750_000_000_000, 1_750_000_009_000))
+    assert (found.symbol, found.start_ms) == ("BRK.B", 1_750_000_001_000)
+    asked = "/v2/aggs/ticker/BRK.B/range/1/second/1750000000000/1750000009000?adjusted=false&sort=asc&limit=50000"
+    assert pages.asked == [asked]
+
+
 async def test_a_symbol_cannot_leave_its_place_in_the_path(clock):
     pages = Pages(first={"resultsCount": 0})
     async with client_of(clock, pages) as client:
@@ -107,3 +118,17 @@ async def test_a_large_answer_is_decoded_aside_and_is_the_same(clock):
 async def test_a_key_is_never_sent_in_the_open(clock):
     with pytest.raises(SettingsError):
         PolygonClient(HttpClient(clock, 5, 1), "http://api.massive.com")
+
+
+async def test_a_snapshots_bad_row_is_said_once_and_again_when_another_is_bad(clock):
+    def answer(*bad):
+        rows = [{"ticker": symbol, "updated": "?"} for symbol in bad] + [{"ticker": f"T{number}"} for number in range(300)]
+        return {"count": len(rows), "status": "OK", "tickers": rows}
+
+    pages = Pages(first=[answer("A"), answer("A"), answer("A", "B"), answer(), answer("A")])
+    async with client_of(clock, pages) as client:
+        with structlog.testing.capture_logs() as logs:
+            told = [await finish(clock, client.market_snapshot()) for _ in range(5)]
+    assert [len(rows) for rows in told] == [301, 301, 302, 300, 301]
+    assert [(line["event"], line["rows"]) for line in logs] == [("snapshot_rows_unreadable", rows) for rows in (1, 2, 1)]
+    assert logs[0]["first"][0] == "A" and "updated" in logs[0]["first"][1]

@@ -14,11 +14,11 @@ from tradeul.providers.polygon.wire import (
     decode_grouped_daily,
     decode_intraday,
     decode_short_interest,
-    decode_snapshot,
     decode_splits,
     decode_tickers,
     symbol_of,
 )
+from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.records.bars import DailyBar, IntradayBar
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 

@@ -1,6 +1,6 @@
 """Asks maintenance, on its own port, for a run. It waits for the answer, not for the run; no retry: a person or program asks again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -25,8 +25,9 @@ class Begun(msgspec.Struct, frozen=True):
 class MaintenanceClient:
     """``address``: where maintenance answers now, as ``http://127.0.0.1:8008``; None while it does not."""
 
-    def __init__(self, address: Callable[[], str | None]) -> None:
+    def __init__(self, address: Callable[[], str | None], credentials: Mapping[str, str] | None = None) -> None:
         self._address = address
+        self._credentials = credentials
 
     async def begin(self, options: RunOptions) -> tuple[HTTPStatus, Begun, str]:
         """The answer's status and body, and the address of the run.
@@ -39,7 +40,10 @@ class MaintenanceClient:
             raise NoAnswer("Maintenance does not answer yet: ask again in a few seconds.")
         try:
             body: Any = msgspec.json.encode(options)
-            async with aiohttp.ClientSession(timeout=TIMEOUT) as http, http.post(f"{address}/trigger", data=body) as answer:
+            async with (
+                aiohttp.ClientSession(timeout=TIMEOUT) as http,
+                http.post(f"{address}/trigger", data=body, headers=self._credentials) as answer,
+            ):
                 begun = msgspec.json.decode(await answer.read(), type=Begun)
                 status = HTTPStatus(answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError, a DecodeError a ValueError

@@ -13,6 +13,7 @@ from tradeul.api.history.client import REFUSALS, MaintenanceClient
 from tradeul.api.history.routes import RECORDS, HistoryRoutes
 from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
+from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.runs import RunOptions
@@ -37,15 +38,17 @@ class Warmup(msgspec.Struct, frozen=True):
 
 class HistoryServer(HttpService):
     def __init__(
-        self, routes: HistoryRoutes, maintenance: MaintenanceClient, mode: str, host: str, port: int, watchdog: LoopWatchdog | None = None
+        self,
+        routes: HistoryRoutes,
+        maintenance: MaintenanceClient,
+        mode: str,
+        callers: Callers,
+        port: int,
+        watchdog: LoopWatchdog | None = None,
     ) -> None:
-        """``mode`` is an attribute: it may change.
-
-        Raises:
-            SettingsError: ``host`` is not this machine.
-        """
+        """``mode`` is an attribute: it may change."""
         records = (*RECORDS, Health, Ready, Warmup, Wanted)
-        super().__init__("historical", host, port, "TRADEUL_HISTORICAL_PORT", records, watchdog)
+        super().__init__("historical", callers, port, "TRADEUL_HISTORICAL_PORT", records, watchdog)
         self._history = routes
         self._maintenance = maintenance
         self.mode = mode

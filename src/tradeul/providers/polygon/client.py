@@ -7,16 +7,19 @@ from itertools import pairwise
 from typing import TypeVar
 from urllib.parse import quote
 
+import structlog
 from yarl import URL
 
 from tradeul.errors import MalformedResponse
 from tradeul.providers.http import HttpClient, check_address
 from tradeul.providers.polygon import wire
+from tradeul.providers.polygon.wire_snapshot import ENDPOINT, decode_snapshot
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
+log = structlog.get_logger()
 STOCKS = {"market": "stocks", "active": "true", "limit": "1000"}
 
 
@@ -28,6 +31,7 @@ class PolygonClient:
         self._http = http
         self._base = base_url.rstrip("/")
         self._bulk = bulk
+        self._unreadable: set[str] = set()  # whose rows in the last snapshot
 
     async def tickers(self) -> list[Ticker]:
         return await self._pages("tickers", "/v3/reference/tickers", STOCKS, wire.decode_tickers)
@@ -44,7 +48,13 @@ class PolygonClient:
         return await self._ask(f"grouped daily {session}", path, {"adjusted": "false"}, decode)
 
     async def intraday_bars(self, symbol: str, minutes: int, start: date, end: date) -> list[IntradayBar]:
-        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{minutes}/minute/{start}/{end}"
+        return await self._bars(symbol, f"{minutes}/minute/{start}/{end}")
+
+    async def second_bars(self, symbol: str, start_ms: int, end_ms: int) -> list[IntradayBar]:
+        return await self._bars(symbol, f"1/second/{start_ms}/{end_ms}")
+
+    async def _bars(self, symbol: str, of: str) -> list[IntradayBar]:
+        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{of}"
         params = {"adjusted": "false", "sort": "asc", "limit": "50000"}
         endpoint = f"intraday bars {symbol}"
         bars = await self._pages(endpoint, path, params, partial(wire.decode_intraday, symbol=symbol))
@@ -69,7 +79,12 @@ class PolygonClient:
         return await self._pages("short interest", "/stocks/v1/short-interest", params, wire.decode_short_interest)
 
     async def market_snapshot(self) -> list[TickerSnapshot]:
-        return await self._ask("market snapshot", "/v2/snapshot/locale/us/markets/stocks/tickers", None, wire.decode_snapshot)
+        rows = await self._ask(ENDPOINT, "/v2/snapshot/locale/us/markets/stocks/tickers", None, decode_snapshot)
+        unreadable = {row.symbol: row.unreadable for row in rows if row.unreadable is not None}
+        if unreadable.keys() - self._unreadable:  # asked every few seconds, it is said once
+            log.warning("snapshot_rows_unreadable", rows=len(unreadable), of=len(rows), first=next(iter(unreadable.items())))
+        self._unreadable = set(unreadable)
+        return rows
 
     async def closures(self) -> list[Closure]:
         return await self._ask("closures", "/v1/marketstatus/upcoming", None, wire.decode_closures)

@@ -1,8 +1,9 @@
 """Massive's bytes into our records. Pure: no socket, no clock, no guess.
 
-    REST bodies        decode_grouped_daily, decode_intraday, decode_snapshot,
-                       decode_tickers, decode_splits, decode_closures,
+    REST bodies        decode_grouped_daily, decode_intraday, decode_tickers,
+                       decode_splits, decode_closures,
                        decode_details, decode_floats, decode_short_interest
+    the snapshot       decode_snapshot (`wire_snapshot.py`)
     stream frames      decode_frame (`wire_stream.py`)
     flat files         decode_minute_file (`wire_files.py`)
 
@@ -24,7 +25,7 @@ from msgspec import Meta
 
 from tradeul.errors import MalformedResponse
 from tradeul.providers.ports import Closure
-from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
+from tradeul.records.bars import DailyBar, IntradayBar
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ SYMBOL = r"^[A-Za-z0-9]{1,12}([.\-+/=$ ][A-Za-z0-9]{1,6}){0,2}$"
 _is_symbol = re.compile(SYMBOL).match
 
 
-class _Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct):
     status: str | None = None
     error: str | None = None
     message: str | None = None
@@ -62,11 +63,11 @@ class _GroupedRow(_Aggregate, gc=False):
     T: Text = ""
 
 
-class _Grouped(_Envelope):
+class _Grouped(Envelope):
     results: list[_GroupedRow] | None = None
 
 
-class _Range(_Envelope):
+class _Range(Envelope):
     results: list[_Aggregate] | None = None
 
 
@@ -79,7 +80,7 @@ class _TickerRow(msgspec.Struct, gc=False):
     list_date: date | None = None
 
 
-class _Tickers(_Envelope):
+class _Tickers(Envelope):
     results: list[_TickerRow] | None = None
 
 
@@ -90,7 +91,7 @@ class _SplitRow(msgspec.Struct, gc=False):
     split_to: Price
 
 
-class _Splits(_Envelope):
+class _Splits(Envelope):
     results: list[_SplitRow] | None = None
 
 
@@ -102,7 +103,7 @@ class _DetailsRow(msgspec.Struct, gc=False):
     sic_description: str | None = None
 
 
-class _Details(_Envelope):
+class _Details(Envelope):
     results: _DetailsRow | None = None
 
 
@@ -112,7 +113,7 @@ class _FloatRow(msgspec.Struct, gc=False):
     free_float: Amount | None = None
 
 
-class _Floats(_Envelope):
+class _Floats(Envelope):
     results: list[_FloatRow] | None = None
 
 
@@ -122,7 +123,7 @@ class _ShortRow(msgspec.Struct, gc=False):
     short_interest: Amount | None = None
 
 
-class _Shorts(_Envelope):
+class _Shorts(Envelope):
     results: list[_ShortRow] | None = None
 
 
@@ -133,44 +134,6 @@ class _Holiday(msgspec.Struct):
     close: datetime | None = None
 
 
-class _Day(msgspec.Struct, gc=False):
-    o: Amount | None = None
-    h: Amount | None = None
-    l: Amount | None = None  # noqa: E741
-    c: Amount | None = None
-    v: Amount | None = None
-    vw: Amount | None = None
-
-
-class _Minute(_Day, gc=False):
-    t: Instant | None = None
-    av: Amount | None = None
-
-
-class _Trade(msgspec.Struct, gc=False):
-    p: Amount | None = None
-    t: Instant | None = None
-
-
-class _Quote(msgspec.Struct, gc=False):
-    p: Amount | None = None
-    P: Amount | None = None
-
-
-class _SnapshotRow(msgspec.Struct, gc=False):
-    ticker: Text
-    updated: Instant | None = None
-    day: _Day | None = None
-    min: _Minute | None = None
-    lastTrade: _Trade | None = None  # noqa: N815
-    lastQuote: _Quote | None = None  # noqa: N815
-    prevDay: _Day | None = None  # noqa: N815
-
-
-class _Snapshot(_Envelope):
-    tickers: list[_SnapshotRow] | None = None
-
-
 _grouped = msgspec.json.Decoder(_Grouped)
 _range = msgspec.json.Decoder(_Range)
 _tickers = msgspec.json.Decoder(_Tickers)
@@ -179,17 +142,16 @@ _details = msgspec.json.Decoder(_Details)
 _floats = msgspec.json.Decoder(_Floats)
 _shorts = msgspec.json.Decoder(_Shorts)
 _holidays: msgspec.json.Decoder[list[_Holiday]] = msgspec.json.Decoder(list[_Holiday])
-_snapshot = msgspec.json.Decoder(_Snapshot)
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes, endpoint: str) -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, endpoint: str) -> T:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedResponse(endpoint, f"{error} ({len(body)} bytes, beginning with {body[:40]!r})") from error
 
 
-def _rows(rows: list[T] | None, head: _Envelope, endpoint: str) -> list[T]:
+def counted_rows(rows: list[T] | None, head: Envelope, endpoint: str) -> list[T]:
     """The rows, held against the answer's own count. No rows are fine only where it counts zero."""
     count = head.resultsCount if head.resultsCount is not None else head.count
     if rows is None and count != 0:
@@ -215,7 +177,7 @@ def _symbols(texts: Sequence[str], endpoint: str, place: str) -> list[str]:
     return symbols  # type: ignore[return-value]
 
 
-def _whole(number: float | None) -> int | None:
+def whole(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
@@ -227,11 +189,11 @@ def decode_grouped_daily(body: bytes, session: date) -> list[DailyBar]:
       {"T":"ZBZX","v":0,"o":25.0,"c":25.0,"h":25.0,"l":25.0,"t":1718913600000}],"status":"OK","count":2}
     """
     endpoint = f"grouped daily {session}"
-    answer = _decode(_grouped, body, endpoint)
-    rows = _rows(answer.results, answer, endpoint)
+    answer = decode(_grouped, body, endpoint)
+    rows = counted_rows(answer.results, answer, endpoint)
     symbols = _symbols([row.T for row in rows], endpoint, "$.results[{}].T")
     return [
-        DailyBar(symbol, session, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n))
+        DailyBar(symbol, session, row.o, row.h, row.l, row.c, row.v, row.vw or None, whole(row.n))
         for symbol, row in zip(symbols, rows, strict=True)
     ]
 
@@ -244,9 +206,9 @@ def decode_intraday(body: bytes, symbol: str) -> tuple[list[IntradayBar], str | 
       "status":"OK","next_url":"https://api.massive.com/v2/aggs/ticker/AAPL/range/5/minute/1578.../2020-01-10?cursor=bG"}
     """
     endpoint = f"intraday bars {symbol}"
-    answer = _decode(_range, body, endpoint)
-    rows = _rows(answer.results, answer, endpoint)
-    bars = [IntradayBar(symbol, row.t, row.o, row.h, row.l, row.c, row.v, row.vw or None, _whole(row.n)) for row in rows]
+    answer = decode(_range, body, endpoint)
+    rows = counted_rows(answer.results, answer, endpoint)
+    bars = [IntradayBar(symbol, row.t, row.o, row.h, row.l, row.c, row.v, row.vw or None, whole(row.n)) for row in rows]
     return bars, answer.next_url
 
 
@@ -256,8 +218,8 @@ def decode_tickers(body: bytes) -> tuple[list[Ticker], str | None]:
     {"results":[{"ticker":"A","name":"Agilent Technologies Inc.","market":"stocks","primary_exchange":"XNYS","type":"CS",
       "active":true,"cik":"0001090872"}],"status":"OK","count":1,"next_url":"https://api.massive.com/v3/reference/tickers?cursor=YW"}
     """
-    answer = _decode(_tickers, body, "tickers")
-    rows = _rows(answer.results, answer, "tickers")
+    answer = decode(_tickers, body, "tickers")
+    rows = counted_rows(answer.results, answer, "tickers")
     symbols = _symbols([row.ticker for row in rows], "tickers", "$.results[{}].ticker")
     tickers = [
         Ticker(symbol, row.name, row.type, row.primary_exchange, row.cik, row.list_date) for symbol, row in zip(symbols, rows, strict=True)
@@ -270,8 +232,8 @@ def decode_splits(body: bytes) -> tuple[list[Split], str | None]:
 
     {"results":[{"execution_date":"2022-07-18","split_from":1,"split_to":20,"ticker":"GOOGL"}],"status":"OK"}
     """
-    answer = _decode(_splits, body, "splits")
-    rows = _rows(answer.results, answer, "splits")
+    answer = decode(_splits, body, "splits")
+    rows = counted_rows(answer.results, answer, "splits")
     symbols = _symbols([row.ticker for row in rows], "splits", "$.results[{}].ticker")
     splits = [Split(symbol, row.execution_date, row.split_from, row.split_to) for symbol, row in zip(symbols, rows, strict=True)]
     return splits, answer.next_url
@@ -284,7 +246,7 @@ def decode_details(body: bytes, symbol: str) -> TickerDetails:
       "sic_description":"ELECTRONIC COMPUTERS","weighted_shares_outstanding":16319441000},"status":"OK"}
     """
     endpoint = f"details {symbol}"
-    answer = _decode(_details, body, endpoint)
+    answer = decode(_details, body, endpoint)
     row = answer.results
     if row is None:
         raise MalformedResponse(endpoint, f"it holds nothing ({answer.error or answer.message or f'status {answer.status}'})")
@@ -300,8 +262,8 @@ def decode_floats(body: bytes) -> tuple[list[FreeFloat], str | None]:
 
     {"results":[{"ticker":"AAPL","effective_date":"2026-03-01","free_float":14900000000,"free_float_percent":99.8}],"status":"OK"}
     """
-    answer = _decode(_floats, body, "free float")
-    rows = _rows(answer.results, answer, "free float")
+    answer = decode(_floats, body, "free float")
+    rows = counted_rows(answer.results, answer, "free float")
     symbols = _symbols([row.ticker for row in rows], "free float", "$.results[{}].ticker")
     floats = [FreeFloat(symbol, row.free_float, row.effective_date) for symbol, row in zip(symbols, rows, strict=True) if row.free_float]
     return floats, answer.next_url
@@ -313,8 +275,8 @@ def decode_short_interest(body: bytes) -> tuple[list[ShortInterest], str | None]
     {"results":[{"ticker":"A","settlement_date":"2025-03-14","short_interest":3906231,"avg_daily_volume":2340158,"days_to_cover":1.67}],
       "status":"OK"}
     """
-    answer = _decode(_shorts, body, "short interest")
-    rows = _rows(answer.results, answer, "short interest")
+    answer = decode(_shorts, body, "short interest")
+    rows = counted_rows(answer.results, answer, "short interest")
     symbols = _symbols([row.ticker for row in rows], "short interest", "$.results[{}].ticker")
     shorts = [
         ShortInterest(symbol, row.short_interest, row.settlement_date)
@@ -331,7 +293,7 @@ def decode_closures(body: bytes) -> list[Closure]:
       "open":"2022-11-25T14:30:00.000Z","close":"2022-11-25T18:00:00.000Z"}]
     """
     found: dict[date, Closure] = {}
-    holidays: list[_Holiday] = _decode(_holidays, body, "closures")
+    holidays: list[_Holiday] = decode(_holidays, body, "closures")
     for row, holiday in enumerate(holidays):
         if holiday.exchange not in ("NYSE", "NASDAQ"):
             continue
@@ -350,49 +312,3 @@ def epoch_ms(instant: int | None) -> int | None:
     if not instant:
         return None
     return instant // 1_000_000 if instant >= 10**17 else instant // 1000 if instant >= 10**14 else instant
-
-
-_NO_DAY, _NO_MINUTE, _NO_TRADE, _NO_QUOTE = _Day(), _Minute(), _Trade(), _Quote()
-
-
-def decode_snapshot(body: bytes) -> list[TickerSnapshot]:
-    """The whole market now. A ticker that did not trade yet has zeros in ``day`` and ``min``: None here.
-
-    {"count":1,"status":"OK","tickers":[{"ticker":"BCAT","todaysChange":-0.124,"todaysChangePerc":-0.601,"updated":1605192894630916600,
-      "day":{"c":20.506,"h":20.64,"l":20.506,"o":20.64,"v":37216,"vw":20.616},"prevDay":{"c":20.63,"h":21,"l":20.5,"o":20.79,"v":292738},
-      "lastQuote":{"P":20.6,"S":22,"p":20.5,"s":13,"t":1605192959994246100},"lastTrade":{"p":20.506,"s":2416,"t":1605192894630916600},
-      "min":{"av":37216,"c":20.506,"h":20.506,"l":20.506,"o":20.506,"v":5000,"vw":20.5105,"t":1684428600000,"n":5}}]}
-    """
-    answer = _decode(_snapshot, body, "market snapshot")
-    rows = _rows(answer.tickers, answer, "market snapshot")
-    symbols = _symbols([row.ticker for row in rows], "market snapshot", "$.tickers[{}].ticker")
-    return [_ticker_snapshot(symbol, row) for symbol, row in zip(symbols, rows, strict=True)]
-
-
-def _ticker_snapshot(symbol: str, row: _SnapshotRow) -> TickerSnapshot:
-    day, minute = row.day or _NO_DAY, row.min or _NO_MINUTE
-    trade, quote = row.lastTrade or _NO_TRADE, row.lastQuote or _NO_QUOTE
-    return TickerSnapshot(
-        symbol,
-        epoch_ms(row.updated),
-        day.o or None,
-        day.h or None,
-        day.l or None,
-        day.c or None,
-        # A volume of zero is only news where there is a bar.
-        day.v if day.c else None,
-        day.vw or None,
-        minute.t or None,
-        minute.o or None,
-        minute.h or None,
-        minute.l or None,
-        minute.c or None,
-        minute.v if minute.c else None,
-        minute.vw or None,
-        minute.av or None,
-        trade.p or None,
-        epoch_ms(trade.t),
-        quote.p or None,
-        quote.P or None,
-        (row.prevDay or _NO_DAY).c or None,
-    )
