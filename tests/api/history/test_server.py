@@ -22,11 +22,12 @@ from tradeul.api.history import routes
 from tradeul.api.history.client import MaintenanceClient
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
-from tradeul.errors import CorruptPartition
+from tradeul.errors import CorruptPartition, NoAnswer
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
 from tradeul.providers.http import HttpClient
+from tradeul.records.runs import RunOptions
 
 TOLD = ["T000", "T003", "T005", LATE]
 PRICES = ("open", "high", "low", "close")
@@ -301,11 +302,11 @@ async def test_a_partition_that_cannot_be_read_is_said(tmp_path):
 
 
 @asynccontextmanager
-async def maintained(stand, make_house):  # noqa: F811
+async def maintained(stand, make_house, token=None):  # noqa: F811
     """With maintenance, of a market that is quickly loaded, to be asked."""
     house = await make_house(windows=Windows(3, 2, 1), tickers=3)
     http = HttpClient(house.clock, 6000, 10)
-    server = MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(), 0)
+    server = MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(token=token), 0)
     running = asyncio.create_task(server.run())
     async with house.service.on_demand():
         await server.started.wait()
@@ -335,6 +336,15 @@ async def test_loading_is_asked_of_maintenance(stand, make_house):  # noqa: F811
         assert "unknown field" in (await warm_up(422, '{"only":"tickers"}'))[1]["detail"]
     stand.maintenance[:] = ["http://127.0.0.1:9"]
     assert "did not take it" in (await warm_up(503))[1]["detail"]
+
+
+async def test_maintenance_is_shown_the_token(stand, make_house):  # noqa: F811
+    async with maintained(stand, make_house, token="secret"):
+        (address,) = stand.maintenance
+        status, begun, run = await MaintenanceClient(lambda: address, Callers(token="secret").credentials()).begin(RunOptions())
+        assert (status, begun.joined, run) == (202, False, f"{address}/runs/{begun.run.id}")
+        with pytest.raises(NoAnswer, match="status 401: This call needs"):
+            await MaintenanceClient(lambda: address).begin(RunOptions())
 
 
 @pytest.mark.parametrize("paths", ["/api/(atr|warmup)", pytest.param("/", marks=pytest.mark.long)])
