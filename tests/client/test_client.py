@@ -38,8 +38,8 @@ class Stand:
         self.bus, self.clock, self.port = bus, SteppedClock(NOON), 0
 
     @asynccontextmanager
-    async def gateway(self):
-        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(), self.port)
+    async def gateway(self, token=None):
+        gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", Callers(token=token), self.port)
         running, started = asyncio.create_task(gateway.run()), asyncio.create_task(gateway.started.wait())
         await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
@@ -196,6 +196,16 @@ async def test_a_refusal_that_will_not_change_is_an_error(status, why):
     async with serving(None) as address:
         with pytest.raises(GatewayRefused, match=f"status {status}: .*{why}"):
             await losses(f"{address}/{status}", 1)
+
+
+async def test_the_gateway_knows_the_client_by_its_token_alone(stand):
+    async with stand.gateway(token="secret"):
+        async with aclosing(Client(stand.address, ["winners"], token="secret").events()) as events:
+            assert (await until(events, Connected)).session == SESSION
+        for token in ("wrong", None):
+            with pytest.raises(GatewayRefused, match="A token is needed"):
+                async with aclosing(Client(stand.address, ["winners"], token=token).events()) as events:
+                    await until(events, Lost)
 
 
 async def test_a_wrong_token_is_told_on_the_socket_since_a_browser_reads_no_status():

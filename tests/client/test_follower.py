@@ -87,6 +87,14 @@ def test_events_are_whole_lists_and_a_turn_of_the_session_is_told_before_its_row
     assert [type(event) for event in follower.hear(connected(date(2026, 3, 11), "winners"), 0).events] == [Connected, NewDay]
 
 
+def test_what_is_of_an_older_session_is_refused_and_counted():
+    follower = Follower(["winners"])
+    follower.hear(connected(N, "winners"), 0.0)
+    for _ in range(2):
+        assert follower.hear(snapshot("A"), 0.0) == ([], [])
+    assert (follower.refused, follower.held) == (2, {})
+
+
 def test_only_what_no_gap_and_no_lost_connection_has_left_behind_is_current():
     follower = Follower(["winners"])
     follower.hear(connected(D, "winners"), 0)

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from tests.reference.close import Close
+from tests.reference.hours import OPEN
 from tests.reference.product import Product, baselines_of, differences
 from tests.reference.raw_day import RawDay
 from tradeul.scanner.definitions import built_in_lists
@@ -21,7 +22,7 @@ DAILY_BARS_SUFFICE = {"winners", "losers", "gappers_up", "gappers_down", "high_v
       for session, close in ((date(2025, 11, 28), "13:00"), (date(2026, 3, 9), "16:00")) for seed in (2, 3, 4)),
 ])  # fmt: skip
 def test_daily_bars_alone_make_the_references_columns_and_lists(tmp_path, session, close, seed):
-    day = RawDay(seed, session, close)
+    day = RawDay(seed, session, close, busy_hours=[(OPEN, OPEN + 3600)])
     product = Product(asyncio.run(baselines_of(day.past, tmp_path / "past")))
     market, lists = product.look_back(day.grouped(), Lake(tmp_path / "lake", "test", simulated=True))
     look = Close(day.past, day.hours, day.grouped()).look_back()

@@ -252,12 +252,15 @@ async def test_the_follower_of_the_page_asks_and_holds_what_the_vectors_and_the_
                 for (const [name, state] of follower.held) held[name] = { ...state, rows: rowsByRank(state.rows) };
                 const tables = {};
                 for (const [name, rows] of shown) tables[name] = rowsByRank(rows);
-                return { asks: ask === undefined ? [] : [ask], session: follower.session ?? null, held, tables };
+                return { asks: ask === undefined ? [] : [ask], session: follower.session ?? null, held, tables, refused: follower.refused };
             });
         }));
     }"""
     vectors = VECTORS + [story for seed in range(4) for story in stories(seed, steps=200)]
     results = json.loads(await quiet_page.evaluate(script, json.dumps(vectors)))
+    older = [vector["name"] for vector in VECTORS].index("what an older session says is nothing, whatever its numbers")
+    refused = [[found.pop("refused") for found in result] for result in results]
+    assert refused[older][-1] == 2
     for vector, result in zip(vectors, results, strict=True):
         for (step, session, holds), found in zip(expected(vector["steps"]), result, strict=True):
             wanted = {"asks": step.get("asks", []), "session": session, "held": holds}

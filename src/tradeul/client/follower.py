@@ -57,6 +57,7 @@ class Follower:
         self.lists: dict[str, ListHead] = {}  # what there is to subscribe to
         self.held: dict[str, Snapshot] = {}
         self.current: set[str] = set()  # of what is held: what no known gap and no lost connection has left behind
+        self.refused = 0  # messages of an older session
         self._subscribed: set[str] = set()
         self._asked_at_seconds: dict[str, float] = {}
 
@@ -117,7 +118,10 @@ class Follower:
         self._asked_at_seconds.pop(name, None)
 
     def _follow(self, message: Snapshot | Delta, now_seconds: float) -> Heard:
-        if message.list not in self._subscribed or (self.session is not None and message.session < self.session):
+        if message.list not in self._subscribed:
+            return Heard([], [])
+        if self.session is not None and message.session < self.session:
+            self.refused += 1
             return Heard([], [])
         events = self._reach(message.session)
         held = self.held.get(message.list)

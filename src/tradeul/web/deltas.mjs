@@ -21,6 +21,7 @@ export class Follower {
     this.held = new Map();
     /** @type {Map<string, number>} */
     this.askedAt = new Map();
+    this.refused = 0; // messages of an older session
   }
 
   /** A new socket, which remembers nothing; what is held stays. */
@@ -45,7 +46,10 @@ export class Follower {
       case "delta":
         if (!this.known.has(message.list.split("~")[0])) return {};
         // Yesterday never leaks into today; an ISO date orders as text.
-        if (this.session !== undefined && message.session < this.session) return {};
+        if (this.session !== undefined && message.session < this.session) {
+          this.refused += 1;
+          return {};
+        }
         return { cleared: this.reach(message.session), ...this.follow(message, nowMs) };
     }
     return {};

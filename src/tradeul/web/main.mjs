@@ -40,6 +40,7 @@ class Page {
     const heard = this.follower.hear(message, performance.now());
     const refused = (message.type === "snapshot" && heard.list === undefined) || (message.type === "new_day" && !heard.cleared);
     if (!refused) this.status.hear(message); // the date of what is not shown is nobody's
+    if (this.follower.refused) this.status.refused(this.follower.refused);
     if (heard.cleared) for (const panel of this.panels.values()) panel.show(undefined);
     if (heard.list !== undefined) this.show(heard.list, heard.changes);
     if (heard.ask !== undefined && this.panelOf(heard.ask)) this.connection.resync(heard.ask);

@@ -65,6 +65,11 @@ export class StatusBar {
     write("session", sessionDate(session));
   }
 
+  /** @param {number} count */
+  refused(count) {
+    place("session").title = `${count} message${count === 1 ? "" : "s"} of an older session refused`;
+  }
+
   /** @param {string} phase */
   phase(phase) {
     write("phase", PHASES[/** @type {keyof typeof PHASES} */ (phase)] ?? phase);
