@@ -80,7 +80,10 @@ def kill_at(patch, house, where):
     patch.setattr(owner, name, die)
 
 
-@pytest.mark.parametrize("where", ["before the note", "after the note", "before the write", "after the write"])
+KILLS = ("before the note", "after the note", "before the write")
+
+
+@pytest.mark.parametrize("where", ["after the write", *(pytest.param(where, marks=pytest.mark.long) for where in KILLS)])
 async def test_a_kill_costs_nothing(small, make_house, where):
     assert (await small.service.reconcile()).success
     house = await make_house(windows=WINDOWS, tickers=8)
