@@ -9,7 +9,7 @@ from tradeul.errors import StartError
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
 
-SETTINGS = {"api_port": 0, "gateway_port": 0, "maintenance_port": 0, "simulator_port": 0, "simulator_tickers": 50}
+SETTINGS = {"api_port": 0, "gateway_port": 0, "maintenance_port": 0, "historical_port": 0, "simulator_port": 0, "simulator_tickers": 50}
 
 
 class Started(Exception):
