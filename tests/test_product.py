@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.product import CLEAN, Product, eventually, processes_of, running
+from tests.product import CLEAN, PORTS, Product, eventually, processes_of, running
 
 MAIN_LISTS = ("gappers_up", "winners")
 
@@ -45,6 +46,14 @@ def test_why_a_ticker_is_on_a_list_is_said_by_command_and_by_http(product):
     assert product.get(f"api/explain/winners~all/{row['symbol']}")["list"] == "winners~all"
 
 
+def test_history_is_told_on_its_own_port_and_on_the_pages(product):
+    (started,) = eventually(lambda: product.events("historical_started"))
+    symbol = eventually(lambda: product.rows("high_volume"))[0]["symbol"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{started['port']}/api/bars/daily/{symbol}", timeout=10) as answer:
+        told = json.load(answer)
+    assert told["bars"] and told == product.get(f"api/bars/daily/{symbol}")
+
+
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):
     second = Product(product.state)
     said = second.ended(30)
@@ -63,7 +72,7 @@ def refused(**settings):
 def test_a_port_in_use_is_one_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        said = refused(state=tmp_path, api_port=0, gateway_port=port, maintenance_port=0, simulator_port=0)
+        said = refused(state=tmp_path, **dict.fromkeys(PORTS, 0) | {"gateway_port": port})
     assert said.startswith(f"tradeul: Port {port} on 127.0.0.1 cannot be used")
     assert "TRADEUL_GATEWAY_PORT" in said
 
@@ -85,7 +94,7 @@ def test_a_folder_with_real_data_but_no_key_is_one_sentence(tmp_path):
 def test_another_simulated_market_is_one_sentence(tmp_path):
     (tmp_path / "simulated").mkdir()
     (tmp_path / "simulated" / "market.json").write_text('{"seed": 1}')
-    assert "holds another simulated market" in refused(state=tmp_path, api_port=0, gateway_port=0, maintenance_port=0, simulator_port=0)
+    assert "holds another simulated market" in refused(state=tmp_path, **dict.fromkeys(PORTS, 0))
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path):

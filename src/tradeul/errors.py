@@ -14,11 +14,13 @@
     |   +-- VendorUnavailable  5xx, time-outs, connections refused or cut
     +-- StoreError             the lake or the catalog
     |   +-- CorruptPartition   a lake file that cannot be read: names it
+    |   +-- NotKept            history does not hold what is asked: says what it holds
     +-- BusUnavailable         the Redis-protocol server does not answer
     +-- NoAnswer               a service that was asked over the bus did not answer
     +-- IncompleteData         what landed is less than what was expected: names what is missing
     +-- RunRefused             what is asked of a maintenance run cannot be done
     |   +-- UnknownTask        there is no such task
+    +-- QuestionRefused        what is asked of history cannot be asked so
     +-- ListError              a list's definition is wrong: names the list and the place
     +-- SequenceGap            a delta does not follow what the client holds
     +-- GatewayRefused         the gateway does not take this client, now or later
@@ -108,6 +110,10 @@ class CorruptPartition(StoreError):
         self.session = session
 
 
+class NotKept(StoreError):
+    """History does not hold what is asked."""
+
+
 class BusUnavailable(TradeulError):
     """The Redis-protocol server does not answer, or not in time."""
 
@@ -132,6 +138,10 @@ class RunRefused(TradeulError):
 
 class UnknownTask(RunRefused):
     """There is no such task."""
+
+
+class QuestionRefused(TradeulError):
+    """What is asked of history cannot be asked so."""
 
 
 class ListError(TradeulError):

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     allowed_origins: Names = ()
     public_socket: str | None = None
     api_port: int = Field(8000, ge=0, le=65535)
+    historical_port: int = Field(8004, ge=0, le=65535)
     maintenance_port: int = Field(8008, ge=0, le=65535)
     filings_port: int = Field(8012, ge=0, le=65535)
     gateway_port: int = Field(9000, ge=0, le=65535)
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     new_day_at: WallTime = time(3, 0)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
     keep_membership: int = Field(60, ge=1)
+    keep_minute_bars: int = Field(0, ge=0)
     keep_tape: int = Field(20, ge=0)
 
     notify: str | None = None

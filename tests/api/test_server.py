@@ -3,6 +3,7 @@ import base64
 import hashlib
 import re
 import signal
+import socket
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
@@ -231,6 +232,11 @@ async def test_a_taken_port_is_one_sentence(stand):
     second = ApiServer(stand.bus, SystemClock(), nyse(), "LIVE", Callers(), stand.api.port, 9000)
     with pytest.raises(StartError, match=f"Port {stand.api.port} on 127.0.0.1 cannot be opened .* TRADEUL_API_PORT"):
         await second.run()
+
+
+async def test_small_answers_are_sent_at_once(bus):
+    with ApiServer(bus, SystemClock(), nyse(), "LIVE", Callers(), 0, 9000)._open() as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it switches Nagle's algorithm off
 
 
 async def test_the_programs_own_signal_handling_stays(bus):

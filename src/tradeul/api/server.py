@@ -11,6 +11,8 @@ from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
+from tradeul.api.history.routes import RECORDS as HISTORY_RECORDS
+from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.lists import to_csv
 from tradeul.api.page import PageMount, content_security_policy
 from tradeul.bus.redis import Bus
@@ -82,11 +84,13 @@ class ApiServer(HttpService):
         gateway_port: int,
         watchdog: LoopWatchdog | None = None,
         public_socket: str | None = None,
+        history: HistoryRoutes | None = None,
     ) -> None:
         """``mode`` and ``gateway_port`` are attributes: both may become known later. ``public_socket``: the socket behind a proxy."""
-        records = (PageConfig, Lists, ListRows, Explanation, Health, Ready, Login)
+        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, Login, *HISTORY_RECORDS
         super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
         self._public_socket = public_socket
+        self._history = history
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
@@ -108,6 +112,8 @@ class ApiServer(HttpService):
         app.post(LOGOUT, summary="Forget the cookie", responses=answers(ok=HTTPStatus.NO_CONTENT), status_code=204)(self._logout)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
+        if self._history is not None:
+            self._history.add(app)  # the page has one origin for all that it asks
         app.router.routes.append(PageMount())
 
     async def _restrict(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

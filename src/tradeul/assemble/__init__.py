@@ -3,7 +3,7 @@
     state.py    folder, locks, ports -> clock
     borders.py  bus, simulator -> stores, maintenance
     filings.py  filings and news
-    here        live, scanner, gateway, api, HTTP of maintenance
+    here        live, scanner, gateway, api, history, HTTP of maintenance
     alone.py    maintenance alone, for one run; the simulator alone
 
 The first part that fails ends all: loudly here, with one sentence on the
@@ -18,8 +18,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from tradeul.api.history.client import MaintenanceClient
+from tradeul.api.history.past import Kept, Past
+from tradeul.api.history.routes import HistoryRoutes
+from tradeul.api.history.server import HistoryServer
 from tradeul.api.server import ApiServer
-from tradeul.assemble.borders import Place, Run, open_stores, start_borders
+from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
@@ -40,6 +44,7 @@ from tradeul.records.entitlements import Mode
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
+from tradeul.store.by_ticker import ByTicker, Looked
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
@@ -70,7 +75,8 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
         TradeulError, alone or in an ExceptionGroup: what stopped it.
     """
     simulated = is_simulated(settings, simulate=simulate)
-    ports = ["api_port", "filings_port", "gateway_port", "maintenance_port", *(["simulator_port"] if simulated else [])]
+    ports = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port"]
+    ports += ["simulator_port"] if simulated else []
     with claimed_state(settings, (MAINTENANCE, "scanner", "filings"), ports, simulated=simulated, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
@@ -89,6 +95,10 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     is_late = mode is Mode.DELAYED
     at = callers, settings.maintenance_port
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
+    history = history_routes(settings, place, stores)
+    maintainer: list[str] = []  # likewise
+    warmup = MaintenanceClient(lambda: next(iter(maintainer), None), callers.credentials())
+    historical = HistoryServer(history, warmup, mode, callers, settings.historical_port, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
@@ -103,16 +113,17 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     filings, filings_http = await filings_of(settings, place, stores, stack, mode, callers, watchdog)
     gateway = GatewayServer(bus, clock, calendar, mode, callers, settings.gateway_port, watchdog)
     async with asyncio.TaskGroup() as group:
-        for service in (watchdog, maintenance, maintenance_http, live, scanner, gateway, filings, filings_http):
+        for service in (watchdog, maintenance, maintenance_http, live, scanner, gateway, historical, filings, filings_http):
             group.create_task(service.run())
         for run in runs:
             group.create_task(run())
         await maintenance_http.started.wait()
+        maintainer.append(http_address(settings.host, maintenance_http.port))
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket)
-        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, api, filings_http))
+        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, history)
+        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()
         callers.page_ports.add(api.port)
@@ -121,7 +132,13 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", missing))
 
 
-def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | ApiServer | FilingsServer) -> None:
+def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
+    rows, ledger = ByTicker(stores.lake, place.state), Looked(stores.catalog.ledger)
+    kept = Kept(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept))
+
+
+def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer) -> None:
     """The gateway follows what live says."""
     for service in services:
         service.mode = mode

@@ -103,7 +103,7 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
     times = settings.maintenance_at, settings.final_at, settings.new_day_at
-    return Windows(*lengths, *times, settings.reference_tickers)
+    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars)
 
 
 async def open_stores(

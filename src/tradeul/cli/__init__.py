@@ -125,6 +125,20 @@ def explain(name: str, symbol: str, /) -> None:
 
 
 @app.command
+def sql(statement: str, /) -> None:
+    """Ask the lake by SQL: one SELECT, read-only. `DESCRIBE bars` shows a view's columns; docs/api.md says what each means.
+
+    Parameters
+    ----------
+    statement
+        Views: bars, minute_bars, slots, baselines, tickers, splits, metadata, membership, ledger.
+    """
+    from tradeul.cli.sql import sql
+
+    _run(sql(_settings(), statement))
+
+
+@app.command
 def watch(name: str, /, *, address: str | None = None) -> None:
     """Follow a list as it changes: a table on a terminal, JSON lines elsewhere; Ctrl-C ends it.
 

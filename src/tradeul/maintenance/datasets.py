@@ -14,7 +14,7 @@ import msgspec
 
 from tradeul.market_calendar import Calendar, at
 
-TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYNC, NEW_TRADING_DAY = (
+TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYNC, NEW_TRADING_DAY, MINUTE_BARS = (
     "tickers",
     "splits",
     "ohlc_daily",
@@ -23,6 +23,7 @@ TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYN
     "metadata_enrich",
     "redis_sync",
     "new_trading_day",
+    "minute_bars",
 )
 # The vendor's files of a day are complete about then, on the next session.
 FILES_AT = time(11, 0)
@@ -38,6 +39,7 @@ class Windows(msgspec.Struct, frozen=True):
     final_at: time = time(20, 15)
     new_day_at: time = time(3, 0)
     reference_tickers: tuple[str, ...] = ()  # trade in every session that they are listed in
+    minute_sessions: int = 0  # of minute bars; 0: none are kept
     end_of_day: bool = False  # lists show the last close: until the next one is there, its own baselines are wanted
 
 
@@ -47,6 +49,7 @@ class Dataset(msgspec.Struct, frozen=True):
     needs: tuple[str, ...] = ()  # of the same session, in the lake
     evening: bool = False  # a traded session's: already due at 17:00, else at 20:15
     morning: bool = False  # a served session's: due once it has begun, not the evening before
+    filed: bool = False  # a traded session's: due when the next one's 17:00 has come, since it is made of the vendor's file alone
 
 
 DATASETS = {
@@ -60,6 +63,7 @@ DATASETS = {
         Dataset(METADATA_ENRICH, served=True, needs=(TICKERS,), morning=True),
         Dataset(REDIS_SYNC, served=True, needs=(BASELINES,)),
         Dataset(NEW_TRADING_DAY, served=True, morning=True),
+        Dataset(MINUTE_BARS, served=False, filed=True),
     )
 }
 
@@ -76,6 +80,8 @@ class Schedule(msgspec.Struct, frozen=True):
             return at(session, self.windows.new_day_at)
         if kind.served:
             return at(self.calendar.previous(session), self.windows.final_at)
+        if kind.filed:
+            return at(self.calendar.next(session), self.windows.maintenance_at)
         return at(session, self.windows.maintenance_at if kind.evening else self.windows.final_at)
 
     def final_at(self, dataset: str, session: date) -> datetime:
@@ -110,6 +116,10 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def window(self, dataset: str, now: datetime) -> list[date]:
         """The traded sessions wanted, oldest first."""
+        if dataset == MINUTE_BARS:
+            filed = [each for each in self.calendar.before(self.calendar.current_session(now), 2) if self.due_at(dataset, each) <= now]
+            following = [self.calendar.next(each) for each in filed[-1:]]
+            return [each for last in following for each in self.calendar.before(last, self.windows.minute_sessions)]
         if dataset == VOLUME_SLOTS and not self.windows.slot_sessions:
             return []
         current = self.calendar.current_session(now)

@@ -45,7 +45,8 @@ def slots_can_be_had(had: Entitlements, per_minute: int) -> bool:
 def entitled_windows(had: Entitlements, windows: Windows, per_minute: int) -> Windows:
     """The windows without what cannot be had: ``slot_sessions`` 0 means no slots at all."""
     sessions = windows.slot_sessions if slots_can_be_had(had, per_minute) else 0
-    return msgspec.structs.replace(windows, slot_sessions=sessions, end_of_day=mode_of(had) is Mode.END_OF_DAY)
+    minutes = 0 if had.files is False else windows.minute_sessions
+    return msgspec.structs.replace(windows, slot_sessions=sessions, minute_sessions=minutes, end_of_day=mode_of(had) is Mode.END_OF_DAY)
 
 
 def missing(had: Entitlements, windows: Windows, per_minute: int) -> tuple[str, ...]:
@@ -66,6 +67,8 @@ def missing(had: Entitlements, windows: Windows, per_minute: int) -> tuple[str, 
         said.append(
             f"No flat files: slots are loaded by {TICKERS:,} requests, one a ticker, instead of one a session (TRADEUL_VENDOR_FILES_KEY)."
         )
+    if had.files is False and windows.minute_sessions:
+        said.append("No flat files: no minute bars are kept (TRADEUL_KEEP_MINUTE_BARS).")
     if had.minutes is False:
         said.append("No minute bars: what a start inside a session missed cannot be made up for.")
     if had.free_float is False:

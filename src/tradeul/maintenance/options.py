@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from tradeul.errors import RunRefused, UnknownTask
-from tradeul.maintenance.datasets import DATASETS, OHLC_DAILY, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, OHLC_DAILY, Schedule
 from tradeul.maintenance.ledger import Key
 from tradeul.maintenance.plan import Step
 from tradeul.market_calendar import NEW_YORK
@@ -18,6 +18,8 @@ def check(options: RunOptions, schedule: Schedule, now: datetime) -> None:
             raise UnknownTask(f"No task {name[:40]!r}. The tasks: {', '.join(DATASETS)}.")
     if options.only and options.from_task:
         raise RunRefused("One task only, or all from one on: not both.")
+    if MINUTE_BARS in (options.only, options.from_task) and not schedule.windows.minute_sessions:
+        raise RunRefused("No minute_bars are kept: TRADEUL_KEEP_MINUTE_BARS is 0, or the vendor's plan does not include its files.")
     if options.target_date is not None:
         _check_sessions(options, options.target_date, schedule, now)
     elif options.since is not None or options.failed_only:
@@ -55,11 +57,14 @@ def _check_task(task: str, target: date, schedule: Schedule, now: datetime) -> N
     due_at = schedule.due_at(task, target)
     if due_at > now:
         raise RunRefused(f"{task} of {target} is due from {due_at.astimezone(NEW_YORK):%H:%M} ET on.")
-    first = schedule.window(task, now)[0]
-    if target < first:
+    window, setting = schedule.window(task, now), "TRADEUL_KEEP_MINUTE_BARS" if task == MINUTE_BARS else "TRADEUL_SLOT_SESSIONS"
+    if not window:
+        raise RunRefused(f"No {task} are kept: the vendor's plan does not include them.")
+    if target < window[0]:
+        remedy = "" if task == MINUTE_BARS else ", or load it with `tradeul backfill`"
         raise RunRefused(
-            f"{target} is before the window of {schedule.windows.slot_sessions} sessions of {task}, which begins with {first}: "
-            "set TRADEUL_SLOT_SESSIONS to more, or load it with `tradeul backfill`."
+            f"{target} is before the window of {len(window)} sessions of {task}, which begins with {window[0]}: "
+            f"set {setting} to more{remedy}."
         )
 
 

@@ -8,6 +8,7 @@
             -> baselines, bus   after each stage
     then    metadata -> baselines, bus
     tail    from the evening on: the next session's tickers, splits -> baselines, bus
+    last    minute bars, newest first: no list waits for them
 
 A run with options does less: some sessions' partitions and what today's lists
 make of them, or some tasks only.
@@ -27,6 +28,7 @@ from tradeul.maintenance.datasets import (
     DATASETS,
     FILES_AT,
     METADATA_ENRICH,
+    MINUTE_BARS,
     NEW_TRADING_DAY,
     OHLC_DAILY,
     REDIS_SYNC,
@@ -97,7 +99,7 @@ def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
         steps += _publish(session)
     for session in schedule.following(now):
         steps += [*_list(session), *_publish(session)]
-    return steps
+    return [*steps, *_each(MINUTE_BARS, schedule.window(MINUTE_BARS, now)[::-1])]
 
 
 def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions) -> list[Step]:
@@ -123,7 +125,8 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
     for session in [*schedule.closed(now), *schedule.following(now)]:
         if session in sessions:
             steps += [*_list(session), *_publish(session)]
-    return steps
+    # Not those before the window: they would be deleted again.
+    return [*steps, *_each(MINUTE_BARS, [each for each in traded(MINUTE_BARS) if each in schedule.window(MINUTE_BARS, now)])]
 
 
 def _announce(schedule: Schedule, now: datetime) -> list[Step]:

@@ -27,7 +27,7 @@ from tradeul.clock import Clock
 from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, StoreError, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
-from tradeul.maintenance.datasets import DATASETS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
 from tradeul.maintenance.ledger import Key, Landed
 from tradeul.maintenance.options import again
 from tradeul.maintenance.plan import Step, plan
@@ -40,7 +40,7 @@ from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 
 # How many answers are asked for or held, the present step's included: a daily one is 1 MB, a file 20 MB.
-AHEAD = {OHLC_DAILY: 3, VOLUME_SLOTS: 2}
+AHEAD = {OHLC_DAILY: 3, VOLUME_SLOTS: 2, MINUTE_BARS: 2}
 # For each of 260 sessions nobody asks a vendor that is down, nor for a disk that is full.
 FAILURES_IN_A_ROW = 3
 

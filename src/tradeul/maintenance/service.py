@@ -25,6 +25,7 @@ from tradeul.maintenance.client import GatewayClient
 from tradeul.maintenance.datasets import (
     BASELINES,
     METADATA_ENRICH,
+    MINUTE_BARS,
     NEW_TRADING_DAY,
     OHLC_DAILY,
     REDIS_SYNC,
@@ -42,6 +43,7 @@ from tradeul.maintenance.run import Parts, Reconciliation, gone
 from tradeul.maintenance.tasks import Landing, Task
 from tradeul.maintenance.tasks.baselines import BaselinesTask
 from tradeul.maintenance.tasks.metadata_enrich import MetadataEnrichTask
+from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.maintenance.tasks.new_trading_day import NewTradingDayTask
 from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
@@ -111,6 +113,7 @@ class MaintenanceService:
             METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
             REDIS_SYNC: RedisSyncTask(lake, bus, self._schedule, self._in_thread),
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
+            MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
         self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
 

@@ -23,6 +23,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradeul import __version__
 from tradeul.errors import BusUnavailable, StartError
@@ -101,7 +102,8 @@ class HttpService:
     @contextmanager
     def _open(self) -> Iterator[socket.socket]:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        with socket.socket(family) as listener:
+        # Named, the protocol is passed on to connections, and asyncio sends their small answers at once; else each waits 40 ms.
+        with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((self._host, self.port))
@@ -119,7 +121,7 @@ class HttpService:
         app.get("/docs", include_in_schema=False)(lambda: _documentation(app))
         app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
         self.routes(app)
-        app.middleware("http")(self._admit)  # the last one added is asked first
+        app.add_middleware(_Admission, refusal=self._refusal)  # the last one added is asked first
         self._describe_in(app)
         return app
 
@@ -139,7 +141,7 @@ class HttpService:
         """Whether a call of ``path`` needs no token."""
         return path in OPEN_PATHS
 
-    async def _admit(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    def _refusal(self, request: Request) -> Response | None:
         headers = request.headers
         reason = self._callers.refusal(headers.get("host"), headers.get("origin"))
         if reason is not None:
@@ -147,7 +149,7 @@ class HttpService:
         if not self.is_open(request.scope["path"]) and not self._callers.knows(headers.get("authorization"), request.cookies.get(COOKIE)):
             detail = "This call needs the header Authorization: Bearer TOKEN, or a login on the page."
             return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
-        return await call_next(request)
+        return None
 
     async def _metrics(self) -> Response:
         return Response(exposition([*process_metrics(self._watchdog), *await self.metrics()]), media_type=TEXT_FORMAT)
@@ -201,6 +203,18 @@ async def read_body(request: Request, record: type[Record], absent: Record, exam
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(problem_body(status, detail), int(status), headers, PROBLEM_JSON)
+
+
+class _Admission:
+    """Hands on what is not refused. As bare ASGI: a function over requests costs a task group and a queue for each call."""
+
+    def __init__(self, app: ASGIApp, refusal: Callable[[Request], Response | None]) -> None:
+        self._app = app
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = self._refusal(Request(scope))
+        await (self._app if refused is None else refused)(scope, receive, send)
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:

@@ -25,6 +25,7 @@ from tradeul.errors import CorruptPartition, StoreError
 
 SCHEMA_VERSION = "1"
 STAGING = ".staging"
+ROW_GROUP_ROWS = 1 << 16  # one ticker is read without most of the others; larger ones save no room worth it
 # A partition is sorted by those of these columns that it has.
 SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time", "list")
 
@@ -72,6 +73,18 @@ class Lake:
         except (OSError, pl.exceptions.PolarsError):
             for session in sessions:
                 self.read(dataset, session, columns)
+            raise
+
+    def read_ticker(self, dataset: str, session: date, symbol: str) -> pl.DataFrame:
+        """One ticker's rows: of the file only what may hold them is read.
+
+        Raises as `read`.
+        """
+        path = self.path(dataset, session)
+        try:
+            return pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("symbol") == symbol).collect()
+        except (OSError, pl.exceptions.PolarsError):
+            self.read(dataset, session)
             raise
 
     def footer(self, dataset: str, session: date) -> dict[str, str]:
@@ -124,7 +137,7 @@ class Lake:
         draft = path.with_suffix(".tmp")
         try:
             self._make_folder(path.parent)
-            frame.write_parquet(draft, compression="zstd", metadata=self._footer | footer)
+            frame.write_parquet(draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, metadata=self._footer | footer)
             _sync(draft)
             os.replace(draft, path)
             _sync(path.parent)

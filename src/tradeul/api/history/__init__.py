@@ -1,0 +1,1 @@
+"""Port 8004: history as the lake has it."""

@@ -1,0 +1,74 @@
+"""``tradeul sql "SELECT ..."``: over the lake of the folder, whether or not Tradeul runs. A table on a terminal, JSON lines elsewhere."""
+
+import asyncio
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tradeul.assemble.state import catalog_url, is_simulated, state_folder
+from tradeul.errors import NotKept
+from tradeul.records.partitions import LedgerRow
+from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.lake_sql import select
+
+SHOWN_ROWS = 100
+SHOWN_CHARACTERS = 40
+
+
+async def sql(settings: Settings, statement: str) -> int:
+    """Raises QuestionRefused: what is asked cannot be asked so; NotKept: the folder has no lake."""
+    state = state_folder(settings, simulated=is_simulated(settings))
+    lake = state / "lake"
+    if not lake.is_dir():
+        raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
+    rows = select(lake, await asyncio.to_thread(_ledger, catalog_url(state), there=(state / "catalog.db").exists()), statement)
+    if not sys.stdout.isatty():
+        async for lines in rows:
+            sys.stdout.buffer.write(lines)
+        return 0
+    shown: list[dict[str, Any]] = []
+    async for lines in rows:
+        shown += map(msgspec.json.decode, lines.splitlines())
+        if len(shown) > SHOWN_ROWS:
+            break
+    await rows.aclose()
+    show(shown[:SHOWN_ROWS], more=len(shown) > SHOWN_ROWS)
+    return 0
+
+
+def show(rows: list[dict[str, Any]], *, more: bool) -> None:
+    console = Console()
+    if not rows:
+        console.print("No rows.")
+        return
+    table = Table()
+    for name, value in rows[0].items():
+        table.add_column(Text(name), justify="right" if isinstance(value, int | float) else "left")
+    for row in rows:
+        table.add_row(*(Text(_said(value)) for value in row.values()))
+    console.print(table)
+    if more:
+        console.print(f'The first {SHOWN_ROWS} rows; all of them go into a file: tradeul sql "…" > rows.jsonl', style="dim", markup=False)
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value).decode()[:SHOWN_CHARACTERS]
+    return str(value)
+
+
+def _ledger(url: str, *, there: bool) -> list[LedgerRow]:
+    if not there:
+        return []
+    catalog = Catalog(url)
+    try:
+        return catalog.ledger()
+    finally:
+        catalog.close()

@@ -1,0 +1,139 @@
+"""What history answers (port 8004). Dollars and shares, split-adjusted unless it says otherwise; None is unknown."""
+
+from datetime import date, datetime
+
+import msgspec
+
+
+class PastDay(msgspec.Struct, frozen=True):
+    """A daily bar: prices of regular hours, volume of 04:00-20:00."""
+
+    session: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    vwap: float | None
+    trades: int | None
+
+
+class PastMinute(msgspec.Struct, frozen=True):
+    session: date
+    start_at: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    vwap: float | None
+    trades: int | None
+
+
+class PastSlot(msgspec.Struct, frozen=True):
+    """Five minutes in which the ticker traded. ``cumulative``: shares from 04:00 to the slot's end."""
+
+    session: date
+    slot: int
+    slot_at: datetime  # its start
+    volume: float
+    cumulative: float
+    trades: int | None
+    vwap: float | None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page of bars or slots is of."""
+
+    symbol: str
+    start: date  # the range's first and last date; a page's own start is its first row's
+    end: date
+    adjusted_for: date | None  # the session whose splits are applied; None: raw
+    lacking: tuple[date, ...]  # sessions of the page that history does not hold
+    unfinished: tuple[date, ...]  # sessions of the page that may still change, or are known to be short
+
+
+class DailyBars(Asked, frozen=True, kw_only=True):
+    bars: tuple[PastDay, ...]
+    next: str | None  # where the next page is
+
+
+class MinuteBars(Asked, frozen=True, kw_only=True):
+    """Streamed: no part of it waits for the next."""
+
+    bars: tuple[PastMinute, ...]
+
+
+class Slots(Asked, frozen=True, kw_only=True):
+    slots: tuple[PastSlot, ...]
+    next: str | None
+
+
+class SlotRvol(msgspec.Struct, frozen=True):
+    """As it stood when the slot ended."""
+
+    slot: int
+    volume: float  # shares since 04:00
+    expected: float | None
+    rvol: float | None
+    baseline: str  # ready, thin, none
+
+
+class Rvol(msgspec.Struct, frozen=True, kw_only=True):
+    """Relative volume of a past session, by the sessions before it."""
+
+    symbol: str
+    session: date
+    sessions: int  # that the expectation averages over, from the ticker's first on
+    slots: tuple[SlotRvol, ...]
+
+
+class Atr(msgspec.Struct, frozen=True, kw_only=True):
+    """Wilder's ATR(14) as lists use it in ``session``: of the last 100 daily bars before it, adjusted for it."""
+
+    symbol: str
+    session: date
+    atr: float | None  # None: fewer than 15 bars
+    bars: int
+    newest_bar: date | None
+    close: float | None  # of the newest bar
+
+
+class Listed(msgspec.Struct, frozen=True):
+    symbol: str
+    name: str | None
+    kind: str | None  # the vendor's class code: CS, ETF, WARRANT ...
+    exchange: str | None
+    cik: str | None
+    list_date: date | None
+
+
+class Universe(msgspec.Struct, frozen=True, kw_only=True):
+    """What was listed in ``session``, by the list that was loaded for ``listed_on``."""
+
+    session: date
+    listed_on: date
+    count: int  # of all
+    tickers: tuple[Listed, ...]
+    next: str | None
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known of a ticker in ``session``. Counts are those of their day, not split-adjusted."""
+
+    symbol: str
+    session: date
+    listed_on: date
+    name: str | None
+    kind: str | None
+    exchange: str | None
+    cik: str | None
+    list_date: date | None
+    sector: str | None
+    industry: str | None
+    shares: float | None
+    details_on: date | None
+    free_float: float | None
+    float_on: date | None
+    short_interest: float | None
+    short_on: date | None

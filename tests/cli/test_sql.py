@@ -1,0 +1,36 @@
+import json
+
+import pytest
+
+from tests.api.history import small_lake
+from tradeul.cli.sql import show, sql
+from tradeul.errors import NotKept, QuestionRefused
+from tradeul.settings import Settings
+
+
+@pytest.fixture
+def keyless(tmp_path, monkeypatch):
+    for name in ("MASSIVE_API_KEY", "POLYGON_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return Settings(state=tmp_path)
+
+
+async def test_a_program_gets_json_lines(keyless, capsysbinary):
+    small_lake.write(keyless.state / "simulated")
+    assert await sql(keyless, "SELECT dataset, count(*) AS n FROM ledger WHERE dataset = 'tickers' GROUP BY 1") == 0
+    assert json.loads(capsysbinary.readouterr().out) == {"dataset": "tickers", "n": 2}
+    with pytest.raises(QuestionRefused, match="One SELECT is taken"):
+        await sql(keyless, "DROP VIEW bars")
+
+
+async def test_a_folder_without_a_lake_is_one_sentence(keyless):
+    with pytest.raises(NotKept, match="has no lake yet: `tradeul up` or `tradeul maintain` loads one"):
+        await sql(keyless, "SELECT 1")
+
+
+def test_a_person_gets_a_table(capsys):
+    show([{"symbol": "[red]A", "close": 1.5, "vwap": None, "slots": [1, 2]}], more=True)
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("symbol", "[red]A", "1.5", "[1,2]", "The first 100 rows"))
+    show([], more=False)
+    assert "No rows." in capsys.readouterr().out
