@@ -9,7 +9,8 @@ from tradeul.errors import StartError
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
 
-SETTINGS = {"api_port": 0, "gateway_port": 0, "maintenance_port": 0, "historical_port": 0, "simulator_port": 0, "simulator_tickers": 50}
+PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "simulator_port")
+SETTINGS = dict.fromkeys(PORTS, 0) | {"simulator_tickers": 50}
 
 
 class Started(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.product import CLEAN, Product, eventually, processes_of, running
+from tests.product import CLEAN, PORTS, Product, eventually, processes_of, running
 
 MAIN_LISTS = ("gappers_up", "winners")
 
@@ -72,7 +72,7 @@ def refused(**settings):
 def test_a_port_in_use_is_one_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        said = refused(state=tmp_path, api_port=0, gateway_port=port, maintenance_port=0, historical_port=0, simulator_port=0)
+        said = refused(state=tmp_path, **dict.fromkeys(PORTS, 0) | {"gateway_port": port})
     assert said.startswith(f"tradeul: Port {port} on 127.0.0.1 cannot be used")
     assert "TRADEUL_GATEWAY_PORT" in said
 
@@ -94,9 +94,7 @@ def test_a_folder_with_real_data_but_no_key_is_one_sentence(tmp_path):
 def test_another_simulated_market_is_one_sentence(tmp_path):
     (tmp_path / "simulated").mkdir()
     (tmp_path / "simulated" / "market.json").write_text('{"seed": 1}')
-    assert "holds another simulated market" in refused(
-        state=tmp_path, api_port=0, gateway_port=0, maintenance_port=0, historical_port=0, simulator_port=0
-    )
+    assert "holds another simulated market" in refused(state=tmp_path, **dict.fromkeys(PORTS, 0))
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path):

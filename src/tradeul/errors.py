@@ -9,6 +9,7 @@
     |   +-- MalformedResponse  a body of a wrong form: names endpoint and position
     |   +-- Unauthorized       401: final for the run
     |   +-- NotEntitled        403: final for that dataset
+    |   +-- Blocked            403 of the SEC: it answers us nothing for some minutes
     |   +-- RateLimited        429: carries how long to wait, if the vendor said so
     |   +-- VendorUnavailable  5xx, time-outs, connections refused or cut
     +-- StoreError             the lake or the catalog
@@ -74,6 +75,10 @@ class Unauthorized(ProviderError):
 
 class NotEntitled(ProviderError):
     """403: the plan does not include this; final for that dataset."""
+
+
+class Blocked(ProviderError):
+    """403 of the SEC: too many requests, or no contact. Asking again at once makes it longer."""
 
 
 class RateLimited(ProviderError):

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=0, le=65535)
     historical_port: int = Field(8004, ge=0, le=65535)
     maintenance_port: int = Field(8008, ge=0, le=65535)
+    filings_port: int = Field(8012, ge=0, le=65535)
     gateway_port: int = Field(9000, ge=0, le=65535)
     simulator_port: int = Field(8090, ge=0, le=65535)
 
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
     vendor_files: str | None = None
     vendor_files_key: str | None = None
     vendor_files_secret: str | None = None
+    edgar_url: str | None = None
+    sec_contact: str | None = Field(None, pattern=r"^[^\r\n]+$")
 
     requests_per_minute: int = Field(6000, gt=0)
     concurrency: int = Field(10, gt=0)
@@ -93,6 +96,7 @@ class Settings(BaseSettings):
     simulator_start: datetime = datetime(2026, 3, 9, 9, 28, 40)  # Eastern wall time  # noqa: DTZ001
     simulator_speed: float = Field(1.0, gt=0, le=3600)
     simulator_recording: Path | None = None
+    simulator_edgar: Path | None = None
     simulator_skip_closed: bool = True
     simulator_faults: str = ""
 

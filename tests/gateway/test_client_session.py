@@ -8,6 +8,7 @@ from tradeul.gateway.client_session import (
     BURST_MESSAGES,
     MAX_ERRORS_IN_A_ROW,
     MAX_SUBSCRIPTIONS,
+    Attend,
     ClientSession,
     HangUp,
     Reply,
@@ -45,6 +46,15 @@ def test_a_resync_is_a_snapshot_of_what_is_subscribed_to():
     assert code(say(session, {"action": "resync", "list": "winners"})) == "unknown_list"
     say(session, {"action": "subscribe", "list": "winners"})
     assert say(session, {"action": "resync", "list": "winners"}) == [Watch("winners")]
+
+
+@pytest.mark.parametrize(("what", "stream"), [("filings", "stream:sec:filings"), ("news", "stream:news")])
+def test_filings_and_news_are_asked_for_and_ended_as_often_as_one_likes(what, stream):
+    session = ClientSession()
+    for _ in range(2):
+        assert say(session, {"action": f"subscribe_{what}"}) == [Reply(Subscribed(stream)), Attend(stream)]
+    for _ in range(2):
+        assert say(session, {"action": f"unsubscribe_{what}"}) == [Attend(stream, wanted=False), Reply(Unsubscribed(stream))]
 
 
 def test_a_ping_is_answered_with_the_products_clock():

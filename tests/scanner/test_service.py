@@ -12,12 +12,13 @@ import pytest
 
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED, VARIANTS_WATCHED
+from tradeul.bus.topics import BASELINES_CHANGED, NEWS, VARIANTS_WATCHED
 from tradeul.client.follower import apply
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
 from tradeul.records.events import BaselinesChanged, VariantsWatched
+from tradeul.records.filings import Article
 from tradeul.records.messages import Delta, Snapshot, decode
 from tradeul.scanner import variants
 from tradeul.scanner.membership import Membership
@@ -688,3 +689,20 @@ async def test_what_a_frame_counts_is_recorded_before_anybody_sees_it(make, tmp_
         first = len(stand.messages)
         sent = await stand.cycle(A={"price": 109})
         assert sent and seen[-1] == first
+
+
+async def test_a_headline_comes_into_the_rows_of_the_next_cycle(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        following = asyncio.create_task(stand.scanner._told.follow())
+        piece = Article("n1", stand.clock.now(), "A wins a contract", ("A",))
+        await stand.bus.append(NEWS, [(1, msgspec.json.encode(piece))])
+        async with asyncio.timeout(20):
+            while not stand.scanner._told.since(stand.clock.now() - timedelta(days=1)).news:
+                await asyncio.sleep(0.005)
+        await stand.cycle()
+        rows = {row["symbol"]: row["headline"] for row in (await stand.bus.get_frame("winners")).rows}
+        assert rows == {"A": "A wins a contract", "B": None}
+        following.cancel()
+        await asyncio.wait([following])

@@ -32,8 +32,9 @@ def test_rules_are_read_in_their_order():
     [
         ("grouped:500", "'grouped:500' is not endpoint:kind:percent"),
         ("minute:500:1", "'minute:500:1' names no endpoint: one of grouped, range"),
-        ("grouped:503:1", "'grouped:503:1' names no kind of fault: one of 401, 403"),
+        ("grouped:504:1", "'grouped:504:1' names no kind of fault: one of 401, 403"),
         ("stream:429:1", "stream cannot have the fault 429"),
+        ("edgar:twice:1", "edgar cannot have the fault twice"),
         ("files:circle:1", "files cannot have the fault circle"),
         ("grouped:500:ten", "'ten' is no number of percent"),
         ("grouped:500:101", "between 0 and 100"),

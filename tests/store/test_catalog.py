@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
-from tradeul.store.catalog import Catalog, _metadata
+from tradeul.store import filings  # noqa: F401 its tables are of the catalog
+from tradeul.store.catalog import METADATA, Catalog
 
 ROW = LedgerRow(
     dataset="ohlc_daily",
@@ -99,13 +100,13 @@ def test_only_the_last_runs_are_kept(url, monkeypatch):
 def test_the_migrations_lead_to_the_tables_that_the_code_knows(url):
     Catalog(url).close()
     inspector = sa.inspect(sa.create_engine(url))
-    for table in _metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         assert {column["name"] for column in inspector.get_columns(table.name)} == set(table.columns.keys())
 
 
 def test_sqlite_makes_each_note_durable(url):
     catalog = Catalog(url)
-    with catalog._engine.connect() as connection:
+    with catalog.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 

@@ -2,6 +2,7 @@
 
     state.py    folder, locks, ports -> clock
     borders.py  bus, simulator -> stores, maintenance
+    filings.py  filings and news
     here        live, scanner, gateway, api, history, HTTP of maintenance
     alone.py    maintenance alone, for one run; the simulator alone
 
@@ -23,9 +24,11 @@ from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.api.server import ApiServer
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
+from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.filings.server import FilingsServer
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.last_close import Closes
 from tradeul.live.service import LiveService
@@ -72,8 +75,9 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
         TradeulError, alone or in an ExceptionGroup: what stopped it.
     """
     simulated = is_simulated(settings, simulate=simulate)
-    ports = ["api_port", "gateway_port", "maintenance_port", "historical_port", *(["simulator_port"] if simulated else [])]
-    with claimed_state(settings, (MAINTENANCE, "scanner"), ports, simulated=simulated, fresh=fresh) as state:
+    ports = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port"]
+    ports += ["simulator_port"] if simulated else []
+    with claimed_state(settings, (MAINTENANCE, "scanner", "filings"), ports, simulated=simulated, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
             place, runs = await start_borders(settings, state, stack, simulated=simulated)
@@ -106,9 +110,12 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     membership = Membership(MembershipLog(place.state / "membership", stores.lake, settings.keep_membership))
     by = settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     scanner = ScannerService(live.frame, bus, clock, calendar, mode, epoch, *by)
+    filings, filings_http = await filings_of(settings, place, stores, stack, mode, callers, watchdog)
     gateway = GatewayServer(bus, clock, calendar, mode, callers, settings.gateway_port, watchdog)
     async with asyncio.TaskGroup() as group:
-        for run in (*runs, watchdog.run, maintenance.run, maintenance_http.run, live.run, scanner.run, gateway.run, historical.run):
+        for service in (watchdog, maintenance, maintenance_http, live, scanner, gateway, historical, filings, filings_http):
+            group.create_task(service.run())
+        for run in runs:
             group.create_task(run())
         await maintenance_http.started.wait()
         maintainer.append(http_address(settings.host, maintenance_http.port))
@@ -116,12 +123,13 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
         api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, history)
-        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api))
+        access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()
         callers.page_ports.add(api.port)
         spare_what_stands()
-        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", access.missing))
+        missing = (*access.missing, *filings.trouble.values())
+        await ready(Running(bus, clock, calendar, access.mode, f"http://{settings.host}:{api.port}/", missing))
 
 
 def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
@@ -130,7 +138,7 @@ def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryR
     return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept))
 
 
-def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer) -> None:
+def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer) -> None:
     """The gateway follows what live says."""
     for service in services:
         service.mode = mode

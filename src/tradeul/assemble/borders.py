@@ -65,6 +65,8 @@ def simulator(settings: Settings, state: Path) -> Child:
     arguments += ["--tickers", str(settings.simulator_tickers), "--host", simulator_host(settings), "--port", str(settings.simulator_port)]
     if settings.simulator_recording is not None:
         arguments += ["--recording", str(settings.simulator_recording)]
+    if settings.simulator_edgar is not None:
+        arguments += ["--edgar", str(settings.simulator_edgar)]
     if settings.simulator_faults:
         arguments += ["--faults", settings.simulator_faults]
     return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
+from typing import Any
 
 import msgspec
 import redis.asyncio as aioredis
@@ -27,9 +28,11 @@ from tradeul.bus.topics import (
     LISTS_CHANGED,
     LISTS_KEY,
     POINTER_KEY,
+    STREAM_LENGTH,
     TRADING_SESSION_KEY,
     UNIVERSE_KEY,
     Record,
+    Stream,
     Topic,
     answer_key,
     averages_key,
@@ -53,6 +56,8 @@ ANSWER_KEPT_SECONDS = 10
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
+STREAM_READ = 1000  # entries at once
+STREAM_LOOK_MS = 5_000  # how long a reader waits before it looks whether the stream is still the same
 UNIVERSE_DRAFT = f"{UNIVERSE_KEY}:draft"
 SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
 
@@ -117,6 +122,43 @@ class Bus:
                 await self._clock.back_off(RECONNECT_SECONDS)
             finally:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def append(self, stream: Stream[Any], entries: Sequence[tuple[int, bytes]]) -> None:
+        """Entries by their numbers, above `last_number`; all or none."""
+        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
+            for number, payload in entries:
+                pipe.xadd(stream.key, {stream.field: payload}, id=f"{number}-0", maxlen=STREAM_LENGTH, approximate=True)
+            await pipe.execute()
+
+    async def last_number(self, stream: Stream[Any]) -> int:
+        """0 while it is empty."""
+        async with self._asking() as redis:
+            found: Any = await redis.xrevrange(stream.key, count=1)
+        return _number(found[0][0]) if found else 0
+
+    async def drop_stream(self, stream: Stream[Any]) -> None:
+        async with self._asking() as redis:
+            await redis.unlink(stream.key)
+
+    async def follow(self, stream: Stream[Any], *, from_start: bool = False) -> AsyncIterator[list[bytes]]:
+        """Each entry once, as it arrives, over lost connections and an emptied server; first those that are there, if asked for.
+
+        A stream that was begun anew by another catalog counts as another stream.
+        """
+        position: int | None = 0 if from_start else None
+        while True:
+            try:
+                if position is None:
+                    position = await self.last_number(stream)
+                found: Any = await self.redis.xread({stream.key: f"{position}-0"}, count=STREAM_READ, block=STREAM_LOOK_MS)
+                if found:
+                    entries = found[0][1]
+                    position = _number(entries[-1][0])
+                    yield [fields[stream.field.encode()] for _, fields in entries]
+                elif 0 < (last := await self.last_number(stream)) < position:
+                    position = 0 if from_start else last
+            except (RedisConnectionError, RedisTimeoutError, BusUnavailable):
+                await self._clock.back_off(RECONNECT_SECONDS)
 
     async def publish_frames(self, frames: Sequence[tuple[str, ListFrame, bytes, bool]]) -> None:
         """Write frames and their messages in one MULTI.
@@ -296,3 +338,7 @@ class Bus:
     async def point_to_baselines(self, session: date) -> None:
         async with self._asking() as redis:
             await redis.set(POINTER_KEY, session.isoformat())
+
+
+def _number(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])

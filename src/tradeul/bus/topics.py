@@ -12,6 +12,7 @@
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | lists:watched | VariantsWatched | every gateway |
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| stream:sec:filings; stream:news | streams of Filing and of Article, trimmed; an entry's number is the catalog's | filings |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
@@ -19,7 +20,8 @@
 | rvol:hist:avg:{symbol} | hash: slot -> mean cumulative volume | maintenance |
 
 Messages are lost when nobody listens; so each is only a hint that a key, the
-lake or the catalog has something new, or is repeated soon.
+lake or the catalog has something new, or is repeated soon. Streams keep their
+last entries: who reads on from the number that it knows misses none.
 """
 
 import binascii
@@ -30,6 +32,7 @@ import msgspec
 from tradeul.records.entitlements import ModeChanged
 from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress, VariantsWatched
 from tradeul.records.explanations import ExplainRequest
+from tradeul.records.filings import FILINGS_STREAM, NEWS_STREAM, Article, Filing
 from tradeul.records.lists import ListDefinition
 
 Record = TypeVar("Record")
@@ -45,6 +48,17 @@ class Topic(Generic[Record]):
         return self._decoder.decode(payload)
 
 
+class Stream(Generic[Record]):
+    """A Redis stream of one record a number."""
+
+    def __init__(self, key: str, field: str, record: type[Record]) -> None:
+        self.key, self.field = key, field
+        self._decoder = msgspec.json.Decoder(record)
+
+    def decode(self, payload: bytes) -> Record:
+        return self._decoder.decode(payload)
+
+
 FEED_STATUS = Topic("feed:status", FeedStatus)
 BASELINES_CHANGED = Topic("baselines:changed", BaselinesChanged)
 MODE_CHANGED = Topic("mode:changed", ModeChanged)
@@ -53,6 +67,10 @@ NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
+
+STREAM_LENGTH = 20_000  # entries: three busy days of filings
+FILINGS = Stream(FILINGS_STREAM, "filing", Filing)
+NEWS = Stream(NEWS_STREAM, "news", Article)
 
 LISTS_KEY = "lists:current"
 ACTIVE_KEY = "polygon_ws:active_tickers"

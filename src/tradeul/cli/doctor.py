@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
+from tradeul.assemble.filings import NO_CONTACT
 from tradeul.assemble.state import REAL_DATA, catalog_url, is_simulated, state_folder
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus
@@ -90,7 +91,7 @@ async def examine(settings: Settings) -> list[Finding]:
         says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
         findings += [Finding("mode", Grade.ok, says, "for the real market set MASSIVE_API_KEY"), _clock(None)]
     else:
-        findings += await _vendor(settings, settings.vendor_key or "")
+        findings += [*await _vendor(settings, settings.vendor_key or ""), _sec(settings)]
     return [*findings, *await _ports(settings, simulated=simulated, running=there is not None)]
 
 
@@ -181,6 +182,12 @@ async def _entitlements(settings: Settings, http: HttpClient, address: str) -> l
     return [mode, *(Finding("plan", Grade.warning, sentence, "a larger plan has it") for sentence in lacks)]
 
 
+def _sec(settings: Settings) -> Finding:
+    if settings.sec_contact is None:
+        return Finding("filings", Grade.warning, NO_CONTACT, "set TRADEUL_SEC_CONTACT")
+    return Finding("filings", Grade.ok, f"the SEC is asked, as {settings.sec_contact}")
+
+
 def _clock(ahead_seconds: float | None) -> Finding:
     """This machine's clock: inside the calendar, and near the vendor's."""
     now, sessions = SystemClock().now(), nyse().sessions
@@ -198,7 +205,8 @@ def _clock(ahead_seconds: float | None) -> Finding:
 
 
 async def _ports(settings: Settings, *, simulated: bool, running: bool) -> list[Finding]:
-    names = ["api_port", "gateway_port", "maintenance_port", "historical_port", *(["simulator_port"] if simulated and not running else [])]
+    names = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port"]
+    names += ["simulator_port"] if simulated and not running else []
     return [await _port(settings, name) for name in names]
 
 

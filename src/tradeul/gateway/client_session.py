@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from tradeul.records import messages
+from tradeul.records.filings import FILINGS_STREAM, NEWS_STREAM
 from tradeul.records.lists import CLASSES, split_name, variant_name
 from tradeul.records.messages import ErrorMessage, Pong, ServerMessage, Subscribed, Unsubscribed
 
@@ -36,11 +37,19 @@ class Unwatch(msgspec.Struct, frozen=True):
     list: str
 
 
+class Attend(msgspec.Struct, frozen=True):
+    """Pass on each entry of a stream, filings or news, from now on; or no more."""
+
+    stream: str
+    wanted: bool = True
+
+
 class HangUp(msgspec.Struct, frozen=True):
     reason: str
 
 
-Action: TypeAlias = Reply | Watch | Unwatch | HangUp
+Action: TypeAlias = Reply | Watch | Unwatch | Attend | HangUp
+STREAMS = {"filings": FILINGS_STREAM, "news": NEWS_STREAM}
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -120,12 +129,18 @@ class ClientSession:
                 return self._subscribe(request, known_lists)
             case "unsubscribe" | "unsubscribe_list":
                 return self._unsubscribe(_meant(request, known_lists))
+            case "subscribe_filings" | "subscribe_news":
+                stream = STREAMS[request.action.removeprefix("subscribe_")]
+                return [Reply(Subscribed(stream)), Attend(stream)]
+            case "unsubscribe_filings" | "unsubscribe_news":
+                stream = STREAMS[request.action.removeprefix("unsubscribe_")]
+                return [Attend(stream, wanted=False), Reply(Unsubscribed(stream))]
             case "resync":
                 name = _meant(request, known_lists)
                 if name is None or name not in self.subscriptions:
                     return _error(messages.UNKNOWN_LIST, f"Not subscribed to {_quoted(name)}: subscribe first.")
                 return [Watch(name)]
-        allowed = "subscribe, unsubscribe, resync, ping"
+        allowed = "subscribe, unsubscribe, resync, subscribe_filings, subscribe_news, ping"
         return _error(messages.UNKNOWN_ACTION, f"Unknown action {_quoted(request.action)}: use one of {allowed}.")
 
     def _subscribe(self, request: _Request, known_lists: Mapping[str, str]) -> list[Action]:

@@ -183,6 +183,8 @@ class FanOut:
         self.session = session
         self.viewers: set[Viewer] = set()
         self.feeds: dict[str, ListFeed] = {}
+        self.attending: dict[str, set[Viewer]] = {}  # who gets filings, who news: by stream
+        self.missed = 0  # of these, by viewers whose buffers were full
         self.refused = 0  # frames and messages of an older session
         self._new_day = Framed(encode(NewDay(session)))
         self._announced = session
@@ -202,6 +204,8 @@ class FanOut:
 
     def remove(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
+        for attending in self.attending.values():
+            attending.discard(viewer)
         for name in list(self.feeds):
             self.unwatch(name, viewer)
 
@@ -210,6 +214,18 @@ class FanOut:
             for viewer in viewers:
                 if viewer.has_room(now_seconds):
                     viewer.send(message)
+            yield
+
+    def attend(self, stream: str, viewer: Viewer, *, wanted: bool) -> None:
+        attending = self.attending.setdefault(stream, set())
+        (attending.add if wanted else attending.discard)(viewer)
+
+    def pass_on(self, stream: str, payload: bytes, now_seconds: float) -> Chunks:
+        """A filing or a piece of news. There is nothing to bring anybody up to later: who is full misses it."""
+        message = Framed(payload)
+        for viewers in in_chunks(list(self.attending.get(stream, ()))):
+            for viewer in viewers:
+                self.missed += not viewer.take(message, now_seconds)
             yield
 
     def roll_over(self, session: date, now_seconds: float) -> int:

@@ -1,6 +1,7 @@
 """Port 9000: browsers' sockets on one side, the bus on the other.
 
     bus.deltas -> a queue a list -> FanOut.take_message -> transports      (a gap: bus.get_frame, then snapshots)
+    bus.follow (filings, news) -> FanOut.pass_on -> transports
     sockets    -> ClientSession.receive -> actions -> FanOut
 
 Messages of one list are taken one after the other by its own task, a gap's
@@ -17,16 +18,17 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import FEED_STATUS, LISTS_CHANGED, VARIANTS_WATCHED
+from tradeul.bus.topics import FEED_STATUS, FILINGS, LISTS_CHANGED, NEWS, VARIANTS_WATCHED, Stream
 from tradeul.clock import Clock
 from tradeul.errors import SequenceGap
-from tradeul.gateway.client_session import Action, ClientSession, HangUp, Reply, Unwatch, Watch
+from tradeul.gateway.client_session import Action, Attend, ClientSession, HangUp, Reply, Unwatch, Watch
 from tradeul.gateway.fan_out import FanOut, Viewer, in_chunks
 from tradeul.gateway.feed import Feed
 from tradeul.gateway.frames import FULL_WINDOW_BITS, Framed, close_frame, text_frame
@@ -107,6 +109,8 @@ class GatewayServer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_messages(tasks))
+                for stream in (FILINGS, NEWS):
+                    tasks.create_task(self._follow_stream(stream))
                 following = self._follow_lists, self._follow_feed
                 for loop in (*following, self._look, self._sweep, self._roll_over, self._name_variants):
                     tasks.create_task(loop())
@@ -172,6 +176,11 @@ class GatewayServer:
         async for status in self._bus.subscribe(FEED_STATUS):
             self._mode = status.mode
             self._feed.hear(status, self._clock.now(), _seconds())
+
+    async def _follow_stream(self, stream: Stream[Any]) -> None:
+        async for payloads in self._bus.follow(stream):
+            for payload in payloads:
+                await _in_turns(self._fan_out.pass_on(stream.key, payload, _seconds()))
 
     async def _name_variants(self) -> None:
         """Tell the scanner which lists are watched in another class: at once when one is new, else every few seconds."""
@@ -303,6 +312,8 @@ class GatewayServer:
                         self._new_variant.set()
                 case Unwatch(name):
                     self._fan_out.unwatch(name, viewer)
+                case Attend(stream, wanted):
+                    self._fan_out.attend(stream, viewer, wanted=wanted)
                 case HangUp(reason):
                     log.info("viewer_hung_up_on", connection_id=viewer.connection_id, reason=reason)
                     return False
@@ -362,6 +373,7 @@ class GatewayServer:
             counter("tradeul_gateway_fell_behind", "Times that a list changed faster than its viewers could be served.", self._fell_behind),
             counter("tradeul_gateway_refused_frames", "Frames of an older session.", self._fan_out.refused),
             counter("tradeul_gateway_cut_off", "Readers that were too slow for too long.", self._cut_off),
+            counter("tradeul_gateway_missed", "Filings and news that slow readers missed.", self._fan_out.missed),
             counter("tradeul_gateway_refused_sockets", "Refused because too many were open.", self._door.refused if self._door else 0),
         ]
         return web.Response(body=exposition([*shown, *self._feed.metrics()]), headers={"Content-Type": TEXT_FORMAT})

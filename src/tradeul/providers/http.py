@@ -108,18 +108,31 @@ class RateLimit:
 class HttpClient:
     """GET with one key. ``bulk`` work shares nine tenths of the limit; what live asks may use all of it.
 
+    ``agent``: who we say that we are; ``pace``: requests per tenth of a second, where the limit's own is not strict enough.
+
     Counters for metrics: ``statuses`` (HTTP status, or "timeout" and "connection"),
     ``rate_wait_seconds``, ``retries``. ``clock_ahead_seconds``: our clock against the
     last answer's, whose date is in whole seconds.
     """
 
-    def __init__(self, clock: Clock, requests_per_minute: int, concurrency: int, key: str | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        requests_per_minute: int,
+        concurrency: int,
+        key: str | None = None,
+        *,
+        agent: str | None = None,
+        pace: int | None = None,
+    ) -> None:
         self.statuses: Counter[int | str] = Counter()
         self.rate_wait_seconds = 0.0
         self.retries = 0
         self.clock_ahead_seconds: float | None = None
         self._clock = clock
         self._key = key
+        self._agent = agent
+        self._pace = pace
         self.requests_per_minute = 0
         self.limit_to(requests_per_minute)
         self._places = asyncio.Semaphore(concurrency)
@@ -131,13 +144,14 @@ class HttpClient:
             return
         self.requests_per_minute = requests_per_minute
         asked = min(self.statuses.total(), requests_per_minute)
-        pace = max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
+        pace = self._pace or max(LEAST_PACE, requests_per_minute * 95 // 100 * PACE_MS // 60_000)
         self._limit = RateLimit(requests_per_minute, pace, asked=asked)
         # Strictly slower than the whole, so that bulk work never stands in line before live.
-        self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, pace - max(1, pace // 10), asked=asked)
+        self._bulk_limit = RateLimit(requests_per_minute - requests_per_minute // 10, max(1, pace - max(1, pace // 10)), asked=asked)
 
     async def __aenter__(self) -> Self:
         headers = {"Accept-Encoding": "gzip"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
+        headers |= {"User-Agent": self._agent} if self._agent else {}
         # `_places` bounds it: waiting in the connector would count as the vendor's time.
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=headers)

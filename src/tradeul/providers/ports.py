@@ -1,7 +1,7 @@
 """What the services ask of a market data vendor; `polygon/` answers it. No implementation here."""
 
 from collections.abc import AsyncIterator, Collection
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnapshot
 from tradeul.records.entitlements import Entitlements
 from tradeul.records.events import StreamHealth
+from tradeul.records.filings import Article, Company, FilingEntry
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 
@@ -66,6 +67,30 @@ class MarketData(Protocol):
     async def market_snapshot(self) -> list[TickerSnapshot]: ...
 
     async def closures(self) -> list[Closure]: ...
+
+
+class News(Protocol):
+    """The vendor's news of the whole market."""
+
+    async def news(self, since: datetime) -> list[Article]:
+        """What was published at ``since`` or later, oldest first."""
+        ...
+
+
+class Register(Protocol):
+    """EDGAR. Every method raises `ProviderError`s, `Blocked` when the SEC will not answer for a while."""
+
+    async def current(self, start: int, count: int) -> list[FilingEntry]:
+        """The newest filings of all companies from the ``start``-th on, newest first, an entry for each filer."""
+        ...
+
+    async def submissions(self, cik: str) -> list[FilingEntry]:
+        """One company's last filings."""
+        ...
+
+    async def companies(self) -> list[Company]:
+        """The tickers of all companies."""
+        ...
 
 
 class MinuteFiles(Protocol):

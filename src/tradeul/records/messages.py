@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from tradeul.records.entitlements import Mode
+from tradeul.records.filings import Article, Filing
 from tradeul.records.lists import CLASSES
 
 # The codes of CONTRACT.md, with the moment each is sent.
@@ -150,7 +151,9 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
-ServerMessage: TypeAlias = Connected | Snapshot | Delta | NewDay | Status | Subscribed | Unsubscribed | Pong | ErrorMessage
+ServerMessage: TypeAlias = (
+    Connected | Snapshot | Delta | NewDay | Status | Subscribed | Unsubscribed | Filing | Article | Pong | ErrorMessage
+)  # Filing is `filing`, Article `news`
 
 
 class _OfList(msgspec.Struct, frozen=True, tag_field="action", rename={"issue_class": "class"}, omit_defaults=True):
@@ -176,7 +179,23 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
     pass
 
 
-ClientMessage: TypeAlias = Subscribe | Unsubscribe | Resync | Ping
+class SubscribeFilings(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe_filings"):
+    pass
+
+
+class UnsubscribeFilings(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscribe_filings"):
+    pass
+
+
+class SubscribeNews(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe_news"):
+    pass
+
+
+class UnsubscribeNews(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscribe_news"):
+    pass
+
+
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Resync | Ping | SubscribeFilings | UnsubscribeFilings | SubscribeNews | UnsubscribeNews
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)

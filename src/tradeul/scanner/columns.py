@@ -1,6 +1,6 @@
 """The columns of a scan: their table, and how those of a frame and of the baselines become one market.
 
-    MarketFrame (live) + Baselines (maintenance) + hours -> Market -> numpy columns, polars series
+    MarketFrame (live) + Baselines (maintenance) + Told (filings) + hours -> Market -> numpy columns, polars series
 
 A column is computed when first asked for: a cycle needs some forty of ninety.
 Here is the one border from numpy to polars: NaN and infinities become null
@@ -24,6 +24,7 @@ from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.records.tickers import Ticker
 from tradeul.scanner.classes import leverage_of
 from tradeul.scanner.sql import Kind
+from tradeul.scanner.told import INSTANTS, NOTHING, TEXTS, Told
 
 
 class Form(Enum):
@@ -137,8 +138,9 @@ TEXTS_OF_BASELINES = {name: name for name in ("name", "exchange", "sector", "ind
 class Market:
     """One frame and what it is held against, as columns computed on demand."""
 
-    def __init__(self, frame: MarketFrame, join: Join, hours: SessionHours) -> None:
+    def __init__(self, frame: MarketFrame, join: Join, hours: SessionHours, told: Told = NOTHING) -> None:
         self.frame = frame
+        self.told = told
         self.join = join
         self.hours = hours
         self.phase = hours.phase(frame.as_of)
@@ -163,6 +165,8 @@ class Market:
         with np.errstate(all="ignore"):
             if name in DERIVED:
                 column = DERIVED[name](self)
+            elif name in INSTANTS:
+                column = self.told.instants(name, self.join.place_of)
             elif name in NUMBERS_OF_BASELINES and self.join.baselines is not None:
                 column = self.join.spread(self.join.baselines.table[name].to_numpy().astype(np.float64))
             else:
@@ -213,6 +217,8 @@ class Market:
             return [UNVERIFIED if place in doubtful else self.join.texts[name][place] for place in places]
         if name == "phase":
             return [str(self.phase)] * len(places)
+        if name in TEXTS:
+            return self.told.texts(name, [self.join.symbols[place] for place in places])
         values = self.join.texts.get(name)
         return [None if values is None else values[place] for place in places]
 
@@ -230,6 +236,8 @@ class Market:
             texts = self.join.series[name].clone().scatter(doubtful, UNVERIFIED)
         elif name in self.join.series:
             texts = self.join.series[name]
+        elif name in TEXTS:
+            texts = pl.Series(name, self.told.texts(name, self.join.symbols), dtype=pl.String)
         else:
             texts = pl.repeat(None, len(self), dtype=pl.String, eager=True).alias(name)
         return texts if places is None else texts[places]

@@ -33,6 +33,7 @@ from tradeul.scanner.explain import answer
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.scan import lacking, scan_rows
 from tradeul.scanner.session_baselines import SessionBaselines
+from tradeul.scanner.told import Listener, Told
 from tradeul.scanner.variants import Watched
 
 LISTS_LOOK_SECONDS = 1.0
@@ -99,6 +100,7 @@ class ScannerService:
         self._join: Join | None = None
         self._market: Market | None = None  # that of the last cycle, for whoever asks why
         self._baselines = SessionBaselines(bus)
+        self._told = Listener(bus)
         self._checks = 0
         self._turn = asyncio.Lock()  # one cycle at a time, whoever asks for it
         self.refused_frames = 0  # of another session
@@ -107,12 +109,9 @@ class ScannerService:
     async def run(self) -> None:
         await self.cycle()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._cycle_on())
-            tasks.create_task(self._hear_of_baselines())
-            tasks.create_task(self._look_for_baselines())
-            tasks.create_task(self._explain_to_others())
-            tasks.create_task(self._settle_on())
-            tasks.create_task(self._hear_of_variants())
+            listening = self._hear_of_baselines, self._look_for_baselines, self._hear_of_variants, self._told.follow
+            for loop in (self._cycle_on, self._explain_to_others, self._settle_on, *listening):
+                tasks.create_task(loop())
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -243,7 +242,8 @@ class ScannerService:
 
     async def _scan(self, frame: MarketFrame) -> None:
         join = self._join if self._join is not None and self._join.fits(frame.symbols, self._baselines.held, frame.newcomers) else None
-        outcome = await asyncio.to_thread(self._think, frame, join)
+        previous_close_at = self._calendar.hours(self._calendar.previous(frame.session)).close_at
+        outcome = await asyncio.to_thread(self._think, frame, join, self._told.since(previous_close_at))
         self._join, self._market = outcome.market.join, outcome.market
         if self._membership is not None and not frame.whole_day:  # daily bars do not know when
             lists = {name: rows for name, rows in outcome.rows.items() if split_name(name)[1] is None}
@@ -257,10 +257,10 @@ class ScannerService:
         for name, rows in outcome.rows.items():
             self._remember(name, rows, phase)
 
-    def _think(self, frame: MarketFrame, join: Join | None) -> Outcome:
+    def _think(self, frame: MarketFrame, join: Join | None, told: Told) -> Outcome:
         """In a thread; reads the service's state and changes none of it."""
         join = join or Join(frame.symbols, self._baselines.held, frame.newcomers)
-        market = Market(frame, join, self._calendar.hours(frame.session))
+        market = Market(frame, join, self._calendar.hours(frame.session), told)
         found_rows = scan_rows(market, self._lists, self._members)
         timestamp = _milliseconds(frame.as_of)
         sent: dict[str, Snapshot] = {}

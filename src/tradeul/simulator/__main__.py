@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--tickers", type=int, default=12_400)
     parser.add_argument("--key")
     parser.add_argument("--recording", type=Path)
+    parser.add_argument("--edgar", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--faults", default="")
@@ -38,7 +39,7 @@ def main() -> None:
     clock = SimulatedClock.from_json(given.clock.read_text())
     try:
         faults = parse(given.faults)
-        config = SimulatorConfig(given.seed, given.tickers, given.key, given.recording, given.host, given.port, faults)
+        config = SimulatorConfig(given.seed, given.tickers, given.key, given.recording, given.host, given.port, faults, given.edgar)
         asyncio.run(_serve(config, clock))
     except TradeulError as error:
         sys.exit(str(error))

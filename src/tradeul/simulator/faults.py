@@ -19,15 +19,16 @@ from tradeul.errors import SettingsError
 from tradeul.simulator.hashing import word
 
 SETTING = "TRADEUL_SIMULATOR_FAULTS"
-STREAM, FILES, ALL = "stream", "files", "all"
+STREAM, FILES, EDGAR, ALL = "stream", "files", "edgar", "all"
 REST = ("grouped", "range", "snapshot", "tickers", "details", "float", "short-interest", "splits", "news", "status")
-ENDPOINTS = (*REST, FILES, STREAM)
+ENDPOINTS = (*REST, FILES, STREAM, EDGAR)
 
-REFUSALS = {"401": 401, "403": 403, "429": 429, "429-later": 429, "500": 500, "html": 502}
+REFUSALS = {"401": 401, "403": 403, "429": 429, "429-later": 429, "500": 500, "503": 503, "html": 502}
 CONNECTIONS = ("hang", "cut", "reset")  # no answer; ended before one; ended in the middle of one
 BODIES = ("truncated", "malformed", "empty", "fewer", "twice", "circle")
 KINDS = (*REFUSALS, *CONNECTIONS, *BODIES)
 OF_STREAM = ("hang", "cut", "truncated", "malformed", "fewer", "twice")  # what a second's frames can suffer
+OF_EDGAR = ("401", "403", "429", "429-later", "500", "503", "html", "hang", "cut", "truncated")
 NOT_OF_FILES = ("twice", "circle")
 ARRAYS = ("results", "tickers")
 COUNTS = ("count", "resultsCount", "queryCount")
@@ -47,6 +48,8 @@ class Rule(msgspec.Struct, frozen=True):
 def can(endpoint: str, kind: str) -> bool:
     if endpoint == STREAM:
         return kind in OF_STREAM
+    if endpoint == EDGAR:
+        return kind in OF_EDGAR
     return not (endpoint == FILES and kind in NOT_OF_FILES)
 
 

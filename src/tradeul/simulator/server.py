@@ -3,6 +3,7 @@
     /v1 /v2 /v3 /vX /stocks/v1 /stocks/vX   REST; Bearer key or ?apiKey=
     /stocks, /delayed/stocks                WebSocket
     /flatfiles/...                          S3, path style; any signature
+    /cgi-bin, /submissions, /files          EDGAR (`edgar_server.py`)
 
 Answers are computed in threads, so that the stream keeps its beat. Bars come from
 `market.py`, what goes wrong on purpose from `faults.py`, what a key may ask from
@@ -31,7 +32,9 @@ from tradeul.clock import Clock, LateClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import Calendar
 from tradeul.simulator import aggregates, reference
-from tradeul.simulator.faults import FILES, LATER_SECONDS, REFUSALS, STREAM, Faults, Rule, spoiled, spoiled_file
+from tradeul.simulator.edgar import InventedEdgar, RecordedEdgar
+from tradeul.simulator.edgar_server import PATHS, EdgarServer
+from tradeul.simulator.faults import EDGAR, FILES, LATER_SECONDS, REFUSALS, STREAM, Faults, Rule, spoiled, spoiled_file
 from tradeul.simulator.files import BUCKET, FlatFiles, no_such_key
 from tradeul.simulator.market import Market
 from tradeul.simulator.plans import LATE, NOT_ENTITLED, access_denied, may_stream, plan_of, signing_key
@@ -61,6 +64,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 0  # 0: a free one
     faults: tuple[Rule, ...] = ()
+    edgar: Path | None = None  # a folder of recorded pages
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -119,7 +123,7 @@ ROUTES: dict[str, Answering] = {
 # What the endpoints are called when faults are asked for, in the order of ROUTES.
 NAMES = ["grouped", "range", "snapshot", "snapshot", "tickers", "details", "float", "short-interest", "splits", "splits", "news"]
 NAMES += ["status", "status"]
-NAME_OF = dict(zip(ROUTES, NAMES, strict=True))
+NAME_OF = dict(zip(ROUTES, NAMES, strict=True)) | dict.fromkeys(PATHS, EDGAR)
 
 
 class SimulatorServer:
@@ -146,6 +150,9 @@ class SimulatorServer:
         app.router.add_get("/stocks", stream.handle)
         app.router.add_get("/delayed/stocks", late.handle)
         app.router.add_get(f"/{BUCKET}/{{key:.+}}", partial(self._file, files))
+        register = InventedEdgar(market, self._config.seed) if self._config.edgar is None else RecordedEdgar(self._config.edgar)
+        self._edgar = EdgarServer(register, self._clock, BODY_FAULT)
+        self._edgar.add_to(app)
         for path in ("/health", "/ready"):
             app.router.add_get(path, self._health)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -220,7 +227,11 @@ class SimulatorServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        free = request.path in ("/stocks", "/delayed/stocks", "/health", "/ready") or request.path.startswith(f"/{BUCKET}/")
+        free = (
+            _template(request) in PATHS
+            or request.path in ("/stocks", "/delayed/stocks", "/health", "/ready")
+            or request.path.startswith(f"/{BUCKET}/")
+        )
         if not free and not self._accepts(_key(request)):
             return web.json_response({"status": "ERROR", "error": "Unknown API Key"}, status=401)
         if (refusal := self._beyond_plan(request)) is not None:
@@ -253,7 +264,7 @@ class SimulatorServer:
         kind = None if endpoint is None else self.faults.next(endpoint)
         BODY_FAULT.set(None)  # requests of one connection share their context
         if kind in REFUSALS:
-            return _refusal(kind)
+            return self._edgar.unavailable() if (endpoint, kind) == (EDGAR, "503") else _refusal(kind)
         if kind in ("hang", "cut"):
             if kind == "hang":
                 await asyncio.sleep(HANG_SECONDS)

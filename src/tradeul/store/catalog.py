@@ -27,7 +27,7 @@ EPOCH = "epoch"
 RUNS_KEPT = 100
 
 
-class _Instant(sa.types.TypeDecorator[datetime]):
+class Instant(sa.types.TypeDecorator[datetime]):
     """UTC in, UTC out; SQLite itself forgets the zone."""
 
     impl = sa.DateTime
@@ -40,10 +40,10 @@ class _Instant(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-_metadata = sa.MetaData()
+METADATA = sa.MetaData()
 _ledger = sa.Table(
     "ledger",
-    _metadata,
+    METADATA,
     sa.Column("dataset", sa.String, primary_key=True),
     sa.Column("session", sa.Date, primary_key=True),
     sa.Column("state", sa.String, nullable=False),
@@ -53,26 +53,26 @@ _ledger = sa.Table(
     sa.Column("missing", sa.String, nullable=False),
     sa.Column("checksum", sa.String),
     sa.Column("inputs", sa.String),
-    sa.Column("started_at", _Instant),
-    sa.Column("finished_at", _Instant),
+    sa.Column("started_at", Instant),
+    sa.Column("finished_at", Instant),
     sa.Column("error", sa.String),
     sa.Column("code_version", sa.String),
 )
 _counters = sa.Table(
     "counters",
-    _metadata,
+    METADATA,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 _runs = sa.Table(
     "runs",
-    _metadata,
+    METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.String, nullable=False, unique=True),
     sa.Column("date", sa.Date, nullable=False),
     sa.Column("options", sa.String, nullable=False),
-    sa.Column("started_at", _Instant, nullable=False),
-    sa.Column("finished_at", _Instant, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant, nullable=False),
     sa.Column("success", sa.Boolean, nullable=False),
     sa.Column("reason", sa.String),
     sa.Column("completed", sa.Integer, nullable=False),
@@ -97,18 +97,18 @@ class Catalog:
             StoreError: it cannot be reached, or a later version made it.
         """
         try:
-            self._engine = sa.create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _set_up_sqlite)
+            self.engine = sa.create_engine(url)
+            if self.engine.dialect.name == "sqlite":
+                sa.event.listen(self.engine, "connect", _set_up_sqlite)
             self._migrate()
         except (sa.exc.SQLAlchemyError, CommandError) as error:
             raise StoreError(f"The catalog {sa.make_url(url).render_as_string()} cannot be opened: {error}") from error
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     def ledger(self) -> list[LedgerRow]:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return [_row(found) for found in connection.execute(sa.select(_ledger))]
 
     def note(self, rows: Iterable[LedgerRow]) -> None:
@@ -118,14 +118,14 @@ class Catalog:
             StoreError: the catalog did not take them.
         """
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 for row in rows:
                     values = _values(row)
                     key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
                     if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
                         connection.execute(sa.insert(_ledger).values(**values))
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The ledger could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
+            raise StoreError(f"The ledger could not be written ({first_line(error)}): see to the disk's space and rights.") from error
 
     def add_run(self, run: Run) -> None:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
@@ -137,24 +137,24 @@ class Catalog:
         values |= {name: msgspec.json.encode(values[name]).decode() for name in _RUN_PARTS}
         succeeded = sa.select(sa.func.max(_runs.c.number)).where(_runs.c.success & (_runs.c.options == "{}")).scalar_subquery()
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 connection.execute(sa.insert(_runs).values(**values))
                 last = connection.execute(sa.select(sa.func.max(_runs.c.number))).scalar_one()
                 old = _runs.c.number <= last - RUNS_KEPT
                 connection.execute(sa.delete(_runs).where(old & (_runs.c.number != sa.func.coalesce(succeeded, 0))))
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The run could not be noted ({_first_line(error)}): see to the disk's space and rights.") from error
+            raise StoreError(f"The run could not be noted ({first_line(error)}): see to the disk's space and rights.") from error
 
     def runs(self) -> list[Run]:
         """The last runs, newest first."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             found = connection.execute(sa.select(_runs).order_by(_runs.c.number.desc()))
             return [_run(row) for row in found]
 
     def next_epoch(self) -> int:
         """The next value of the one counter from which lists take their epochs; never the same twice."""
         mine = _counters.c.name == EPOCH
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             if connection.execute(sa.update(_counters).where(mine).values(value=_counters.c.value + 1)).rowcount == 0:
                 connection.execute(sa.insert(_counters).values(name=EPOCH, value=1))
             return int(connection.execute(sa.select(_counters.c.value).where(mine)).scalar_one())
@@ -162,7 +162,7 @@ class Catalog:
     def _migrate(self) -> None:
         config = Config()
         config.set_main_option("script_location", str(resources.files("tradeul.store").joinpath("migrations")))
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -192,6 +192,6 @@ def _run(found: sa.Row[Any]) -> Run:
     return Run(**fields | {name: msgspec.json.decode(fields[name], type=kind) for name, kind in _RUN_PARTS.items()})
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Without the library's advice below it."""
     return str(error).splitlines()[0]

@@ -1,7 +1,7 @@
 """Massive's REST, as `ports.MarketData`. Only moves bytes: `wire.py` reads them, `http.py` asks for them."""
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -13,9 +13,11 @@ from yarl import URL
 from tradeul.errors import MalformedResponse
 from tradeul.providers.http import HttpClient, check_address
 from tradeul.providers.polygon import wire
+from tradeul.providers.polygon.wire_news import decode_news
 from tradeul.providers.polygon.wire_snapshot import ENDPOINT, decode_snapshot
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
+from tradeul.records.filings import Article
 from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
 
 T = TypeVar("T")
@@ -85,6 +87,10 @@ class PolygonClient:
             log.warning("snapshot_rows_unreadable", rows=len(unreadable), of=len(rows), first=next(iter(unreadable.items())))
         self._unreadable = set(unreadable)
         return rows
+
+    async def news(self, since: datetime) -> list[Article]:
+        params = {"published_utc.gte": f"{since:%Y-%m-%dT%H:%M:%SZ}", "order": "asc", "sort": "published_utc", "limit": "1000"}
+        return await self._pages("news", "/v2/reference/news", params, decode_news)
 
     async def closures(self) -> list[Closure]:
         return await self._ask("closures", "/v1/marketstatus/upcoming", None, wire.decode_closures)

@@ -6,6 +6,7 @@
     the snapshot       decode_snapshot (`wire_snapshot.py`)
     stream frames      decode_frame (`wire_stream.py`)
     flat files         decode_minute_file (`wire_files.py`)
+    news               decode_news (`wire_news.py`)
 
 A body of a wrong form (cut, HTML, null for a number, fewer rows than its own
 count, a negative price) is a `MalformedResponse` naming endpoint and position,

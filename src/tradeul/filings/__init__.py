@@ -1,0 +1,1 @@
+"""Filings at the SEC and news: collected, kept, told over the bus, and answered by HTTP."""

@@ -1,0 +1,1 @@
+"""EDGAR, the SEC's register of filings."""
