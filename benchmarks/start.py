@@ -64,9 +64,8 @@ def some_ready(answer: Any) -> bool:
 
 async def start(state: Path, tickers: int, *, wait_for_history: bool) -> dict[str, float]:
     environment = os.environ | {"TRADEUL_STATE": str(state), "TRADEUL_SIMULATOR_TICKERS": str(tickers)}
-    environment |= dict.fromkeys(
-        ("TRADEUL_API_PORT", "TRADEUL_GATEWAY_PORT", "TRADEUL_MAINTENANCE_PORT", "TRADEUL_HISTORICAL_PORT", "TRADEUL_SIMULATOR_PORT"), "0"
-    )
+    services = ("API", "GATEWAY", "MAINTENANCE", "HISTORICAL", "FILINGS", "SIMULATOR")
+    environment |= {f"TRADEUL_{service}_PORT": "0" for service in services}
     began = time.monotonic()
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

@@ -103,7 +103,8 @@ def every_third(message, seen=iter(range(10**9))):  # noqa: B008 one count for a
 
 
 def reranked(message):
-    return [message | {"rows": [row | {"rank": 0} for row in message["rows"]]}]
+    rows = [row | {"rank": row["rank"] + 1} for row in message["rows"]] or [{"symbol": "X", "rank": 1}]  # a list may be empty
+    return [message | {"rows": rows, "count": len(rows)}]
 
 
 def backwards(message):
