@@ -24,6 +24,7 @@ SAYS = {
     "429": "too many requests",
     "429-later": "too many requests",
     "500": "status 500",
+    "503": "status 503",
     "html": "status 502",
     "hang": "no answer|did not deliver",
     "cut": "connection|did not deliver",
