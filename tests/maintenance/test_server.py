@@ -22,7 +22,8 @@ SESSION, YESTERDAY, EARLIER = "2026-03-09", "2026-03-06", "2026-03-05"
 def server_of(house):
     http = HttpClient(house.clock, 6000, 10)
     http.statuses |= {200: 41, "timeout": 1}
-    return MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(), 0, LoopWatchdog(), {304: 30})
+    house.file_statuses = Counter()
+    return MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(), 0, LoopWatchdog(), house.file_statuses)
 
 
 class Stand:
@@ -192,6 +193,7 @@ async def metrics(stand):
 
 
 async def test_metrics_show_what_an_alarm_needs(stand):
+    stand.house.file_statuses[304] += 30  # counted since the service began, from nothing
     shown = await metrics(stand)
     succeeded_at = datetime.fromisoformat((await stand.ask("/runs"))[0]["finished_at"]).timestamp()
     assert float(shown["tradeul_maintenance_last_success_timestamp_seconds"]) == succeeded_at

@@ -89,7 +89,7 @@ class MaintenanceServer(HttpService):
         self._service = service
         self._bus = bus
         self._http = http
-        self._file_statuses = file_statuses or {}
+        self._file_statuses = {} if file_statuses is None else file_statuses  # an empty one is counted into later
         self._clock = clock
         self.mode = mode
 
