@@ -8,7 +8,7 @@ session, or contained already, is none; a gap becomes a request for a snapshot.
 No socket, no clock, no retry (`client.py`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple, TypeAlias, get_args
 
@@ -17,27 +17,21 @@ import msgspec
 from tradeul.errors import SequenceGap
 from tradeul.records.lists import split_name
 from tradeul.records.messages import (
-    Add,
     ClientMessage,
     Connected,
     Delta,
     ErrorMessage,
     ListHead,
     NewDay,
-    Remove,
-    Rerank,
     Resync,
-    Row,
-    Rows,
     ServerMessage,
     Snapshot,
     Status,
-    Step,
     Subscribe,
     Unsubscribed,
-    Update,
     decode,
 )
+from tradeul.records.rows import after_steps, in_order
 
 ASK_AGAIN_SECONDS = 5.0  # the gateway may have refused the first request for its limits
 
@@ -153,7 +147,10 @@ def whole(snapshot: Snapshot) -> Snapshot:
     Raises:
         SequenceGap: its ranks are not 0 to n-1.
     """
-    return msgspec.structs.replace(snapshot, rows=_ranked(snapshot.list, snapshot.sequence, snapshot.rows))
+    try:
+        return msgspec.structs.replace(snapshot, rows=in_order(snapshot.rows))
+    except ValueError as error:
+        raise SequenceGap(f"{snapshot.list}: at sequence {snapshot.sequence} {error}; ask for a snapshot.") from error
 
 
 def apply(held: Snapshot | None, delta: Delta) -> Snapshot:
@@ -169,38 +166,11 @@ def apply(held: Snapshot | None, delta: Delta) -> Snapshot:
             f"{held.list}: a delta of {delta.session}, epoch {delta.epoch}, from sequence {delta.base} does not follow "
             f"{held.session}, epoch {held.epoch}, sequence {held.sequence}; ask for a snapshot."
         )
-    rows = {row["symbol"]: row for row in held.rows}
     try:
-        for step in delta.deltas:
-            _take(rows, step)
-    except KeyError as error:
-        raise SequenceGap(f"{held.list}: sequence {delta.sequence} changes {error}, which is not there; ask for a snapshot.") from error
-    ranked = _ranked(held.list, delta.sequence, rows.values())
-    return Snapshot(held.list, held.session, delta.mode, held.epoch, delta.sequence, len(ranked), ranked, delta.timestamp, delta.lacking)
-
-
-def _ranked(name: str, sequence: int, rows: Collection[Row]) -> Rows:
-    try:
-        by_rank = {row["rank"]: row for row in rows}
-        ranked = [by_rank[rank] for rank in range(len(rows))]
-        is_whole = len({row["symbol"] for row in ranked}) == len(rows)
-    except (KeyError, TypeError):
-        is_whole = False
-    if not is_whole:
-        raise SequenceGap(f"{name}: at sequence {sequence} the ranks of the {len(rows)} rows are not 0 to n-1; ask for a snapshot.")
-    return ranked
-
-
-def _take(rows: dict[str, Row], step: Step) -> None:
-    match step:
-        case Remove(symbol):
-            del rows[symbol]
-        case Add(symbol, rank, data):
-            rows[symbol] = {**data, "symbol": symbol, "rank": rank}
-        case Rerank(symbol, rank):
-            rows[symbol] = {**rows[symbol], "rank": rank}
-        case Update(symbol, data):
-            rows[symbol] = {**rows[symbol], **data}
+        rows = after_steps(held.rows, delta.deltas)
+    except ValueError as error:
+        raise SequenceGap(f"{held.list}: at sequence {delta.sequence} {error}; ask for a snapshot.") from error
+    return Snapshot(held.list, held.session, delta.mode, held.epoch, delta.sequence, len(rows), rows, delta.timestamp, delta.lacking)
 
 
 class _Typed(msgspec.Struct):

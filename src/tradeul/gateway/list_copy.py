@@ -10,11 +10,12 @@ from datetime import date
 
 from tradeul.errors import SequenceGap
 from tradeul.records.lists import ListFrame
-from tradeul.records.messages import Add, Delta, Remove, Rerank, Row, Snapshot, Update
+from tradeul.records.messages import Delta, Rows, Snapshot
+from tradeul.records.rows import after_steps
 
 
 class ListCopy:
-    def __init__(self, name: str, session: date, mode: str, epoch: int, sequence: int, rows: list[Row], timestamp: int) -> None:
+    def __init__(self, name: str, session: date, mode: str, epoch: int, sequence: int, rows: Rows, timestamp: int) -> None:
         self.name = name
         self.session = session
         self.mode = mode
@@ -22,12 +23,11 @@ class ListCopy:
         self.sequence = sequence
         self.timestamp = timestamp
         self.lacking: tuple[str, ...] = ()
-        self._rows = {row["symbol"]: row for row in rows}
+        self._rows = rows
 
     @classmethod
     def of(cls, name: str, source: ListFrame | Snapshot) -> "ListCopy":
-        rows = [dict(row) for row in source.rows]
-        copy = cls(name, source.session, source.mode, source.epoch, source.sequence, rows, source.timestamp)
+        copy = cls(name, source.session, source.mode, source.epoch, source.sequence, source.rows, source.timestamp)
         copy.lacking = source.lacking
         return copy
 
@@ -37,7 +37,7 @@ class ListCopy:
         return self.epoch, self.sequence
 
     def apply(self, delta: Delta) -> None:
-        """Go from ``delta.base`` to ``delta.sequence``. After an error this copy is worthless.
+        """Go from ``delta.base`` to ``delta.sequence``.
 
         Raises:
             SequenceGap: the delta follows another state than this one, or contradicts its rows.
@@ -48,26 +48,11 @@ class ListCopy:
                 f"epoch {self.epoch}, sequence {self.sequence} ({self.session}): take a snapshot."
             )
         try:
-            for step in delta.deltas:
-                self._take(step)
-        except KeyError as error:
-            raise SequenceGap(f"{self.name}: sequence {delta.sequence} changes {error}, which is not on the list.") from error
-        self._rows = dict(sorted(self._rows.items(), key=lambda item: int(item[1]["rank"])))
-        if [row["rank"] for row in self._rows.values()] != list(range(len(self._rows))):
-            raise SequenceGap(f"{self.name}: after sequence {delta.sequence} the ranks are not 0 to {len(self._rows) - 1}.")
+            self._rows = after_steps(self._rows, delta.deltas)
+        except ValueError as error:
+            raise SequenceGap(f"{self.name}: at sequence {delta.sequence} {error}.") from error
         self.sequence, self.mode, self.timestamp, self.lacking = delta.sequence, delta.mode, delta.timestamp, delta.lacking
 
-    def _take(self, step: Remove | Add | Rerank | Update) -> None:
-        match step:
-            case Remove(symbol):
-                del self._rows[symbol]
-            case Add(symbol, rank, data):
-                self._rows[symbol] = {"symbol": symbol, **data, "rank": rank}
-            case Rerank(symbol, rank):
-                self._rows[symbol]["rank"] = rank
-            case Update(symbol, data):
-                self._rows[symbol].update(data)
-
     def snapshot(self) -> Snapshot:
-        rows = list(self._rows.values())
-        return Snapshot(self.name, self.session, self.mode, self.epoch, self.sequence, len(rows), rows, self.timestamp, self.lacking)
+        place, rows = (self.epoch, self.sequence), self._rows
+        return Snapshot(self.name, self.session, self.mode, *place, len(rows), rows, self.timestamp, self.lacking)

@@ -1,4 +1,4 @@
-"""From the rows that were sent to the rows that are true now; the way back is `client/follower.py`.
+"""From the rows that were sent to the rows that are true now; the way back is `records/rows.py`.
 
     steps_between(old, new) -> remove ... add ... rerank ... update      (docs/protocol.md)
     follow(sent, rows)      -> the next Delta of a list, or None when nothing changed
