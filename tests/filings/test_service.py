@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import aiohttp
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from tests.filings.house import COMPANIES, SESSION, PlannedFeed, Quiet, entry_of, housed, later, running
 from tests.simulator.conftest import SIZE, instant
@@ -295,3 +296,28 @@ async def test_the_tickers_of_a_start_are_those_of_the_last_run_until_the_sec_te
         hold.set()
         await house.clock.settle()
         assert (service.cik_of("A"), service.cik_of("B")) == ("0000000001", None)
+
+
+async def test_a_catalog_that_takes_nothing_is_told_of_and_ends_nothing(house):
+    """A full disk, say: the oldest are not forgotten then, nothing is kept, and all goes on once there is room."""
+    engine = house.store._engine
+    service = house.service(None, Quiet())
+    house.store.add_news([Article("old", house.clock.now() - KEPT - timedelta(days=1), "old", ())], house.clock.now())
+    sa.event.listen(engine, "checkout", refuse)
+    async with running(service):
+        await passes(house, 2 * service_module.FORGET_SECONDS)
+        assert "could not be kept" in service.trouble["forgetting"]
+        assert [article.id for article in house.kept_news()] == ["old"]
+        sa.event.remove(engine, "checkout", refuse)
+        sa.event.listen(engine, "checkout", allow)
+        await passes(house, 2 * service_module.FORGET_SECONDS)
+        assert "forgetting" not in service.trouble
+        assert not house.kept_news()
+
+
+def refuse(connection, *_):
+    connection.execute("PRAGMA query_only = ON")
+
+
+def allow(connection, *_):
+    connection.execute("PRAGMA query_only = OFF")

@@ -42,6 +42,7 @@ BLOCKED_SECONDS = 600.0  # for so long the SEC answers nobody who asked too much
 FILL_SECONDS = 10.0
 NEWS_SECONDS = 60.0
 TELL_SECONDS = 10.0  # an emptied bus is whole again within so long, even while nothing can be read
+FORGET_SECONDS = 3600.0
 NEWS_LATE = timedelta(minutes=10)  # a piece may be told so long after its own instant
 NOT_ENTITLED_SECONDS = 3600.0
 COMPANIES_AGAIN = timedelta(minutes=10)  # after a failure; else once a session
@@ -73,7 +74,7 @@ class FilingsService:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat("news", self.read_news, NEWS_SECONDS))
             tasks.create_task(self._repeat("bus", self._tell, TELL_SECONDS))
-            tasks.create_task(self._forget_old())
+            tasks.create_task(self._repeat("forgetting", self._forget_old, FORGET_SECONDS))
             if self._register is None:
                 log.warning("filings_not_asked", reason=self.trouble["filings"])
                 return
@@ -209,10 +210,7 @@ class FilingsService:
                     await self._bus.append(stream, [(entry.number, entry.document) for entry in entries])
 
     async def _forget_old(self) -> None:
-        while True:
-            now = self._clock.now()
-            await self._in_thread(self._store.forget_before, now - KEPT)
-            await self._clock.sleep_until(self._calendar.hours(self._calendar.next(self._calendar.current_session(now))).new_day_at)
+        await self._in_thread(self._store.forget_before, self._clock.now() - KEPT)
 
     def _previous_close(self) -> datetime:
         current = self._calendar.current_session(self._clock.now())

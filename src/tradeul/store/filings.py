@@ -7,7 +7,8 @@ whole record as JSON, as the bus has it; the columns beside it are what is asked
 what a form means, nor who is asked when (`filings/`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -82,6 +83,15 @@ class FilingsStore:
     def __init__(self, catalog: Catalog) -> None:
         self._engine = catalog.engine
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """One transaction. Raises StoreError: the catalog did not take it; then none of it stands."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"Filings and news could not be kept ({first_line(error)}): see to the disk's space and rights.") from error
+
     def add_filings(self, filings: Iterable[Filing], told_since: datetime) -> list[Filing]:
         """Those that were not known; to a known one only filers are added that it did not name, and their tickers.
 
@@ -90,11 +100,8 @@ class FilingsStore:
         Raises:
             StoreError: the catalog did not take them; then it took none.
         """
-        try:
-            with self._engine.begin() as connection:
-                return [filing for filing in filings if _add_filing(connection, filing, told_since)]
-        except sa.exc.SQLAlchemyError as error:
-            raise _not_kept(error) from error
+        with self._writing() as connection:
+            return [filing for filing in filings if _add_filing(connection, filing, told_since)]
 
     def add_news(self, articles: Iterable[Article], told_since: datetime) -> list[Article]:
         """Those that were not known. What was published before ``told_since`` is not for the bus.
@@ -102,11 +109,8 @@ class FilingsStore:
         Raises:
             StoreError: the catalog did not take them; then it took none.
         """
-        try:
-            with self._engine.begin() as connection:
-                return [article for article in articles if _add_article(connection, article, told_since)]
-        except sa.exc.SQLAlchemyError as error:
-            raise _not_kept(error) from error
+        with self._writing() as connection:
+            return [article for article in articles if _add_article(connection, article, told_since)]
 
     def filings_after(self, number: int, most: int) -> list[Numbered]:
         """For the bus: the last ``most`` of those that came after ``number``, in order of arrival."""
@@ -181,12 +185,9 @@ class FilingsStore:
 
     def set_mark(self, name: str, at: datetime) -> None:
         """Raises StoreError: the catalog did not take it."""
-        try:
-            with self._engine.begin() as connection:
-                if connection.execute(sa.update(_marks).where(_marks.c.name == name).values(at=at)).rowcount == 0:
-                    connection.execute(sa.insert(_marks).values(name=name, at=at))
-        except sa.exc.SQLAlchemyError as error:
-            raise _not_kept(error) from error
+        with self._writing() as connection:
+            if connection.execute(sa.update(_marks).where(_marks.c.name == name).values(at=at)).rowcount == 0:
+                connection.execute(sa.insert(_marks).values(name=name, at=at))
 
     def put_companies(self, companies: Sequence[Company]) -> None:
         """Replace all.
@@ -195,20 +196,21 @@ class FilingsStore:
             StoreError: the catalog did not take them; then the old ones stand.
         """
         rows = {company.symbol: msgspec.structs.asdict(company) for company in companies}
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.delete(_companies))
-                connection.execute(sa.insert(_companies), list(rows.values()))
-        except sa.exc.SQLAlchemyError as error:
-            raise _not_kept(error) from error
+        with self._writing() as connection:
+            connection.execute(sa.delete(_companies))
+            connection.execute(sa.insert(_companies), list(rows.values()))
 
     def companies(self) -> list[Company]:
         with self._engine.connect() as connection:
             return [Company(row.cik, row.symbol, row.name) for row in connection.execute(sa.select(_companies))]
 
     def forget_before(self, instant: datetime) -> int:
-        """Drop filings accepted and news published earlier; how many."""
-        with self._engine.begin() as connection:
+        """Drop filings accepted and news published earlier; how many.
+
+        Raises:
+            StoreError: the catalog did not take it; then nothing is dropped.
+        """
+        with self._writing() as connection:
             old_filings = sa.select(_filings.c.accession).where(_filings.c.accepted_at < instant)
             old_news = sa.select(_news.c.id).where(_news.c.published_at < instant)
             connection.execute(sa.delete(_filers).where(_filers.c.accession.in_(old_filings)))
@@ -249,7 +251,3 @@ def _add_article(connection: sa.Connection, article: Article, told_since: dateti
     for symbol in dict.fromkeys(article.tickers):
         connection.execute(sa.insert(_news_tickers).values(symbol=symbol, id=article.id))
     return True
-
-
-def _not_kept(error: Exception) -> StoreError:
-    return StoreError(f"Filings and news could not be kept ({first_line(error)}): see to the disk's space and rights.")
