@@ -13,10 +13,11 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import aiohttp
 import pytest
-from playwright.async_api import Error, async_playwright, expect
+from playwright.async_api import expect
 
+from tests.maintenance.tasks.test_new_trading_day import EVENTS
 from tests.product import Product
-from tests.web.conftest import ARGUMENTS, CHROMIUM
+from tests.web.conftest import chromium_running
 from tradeul.bus.embedded import socket_path
 from tradeul.clock import SimulatedClock
 from tradeul.market_calendar import at, nyse
@@ -36,14 +37,6 @@ class = "all"
 floors = false
 """
 TURN_SECONDS = 10.0  # of the market's: one second of ours from the turn to everybody's knowledge of it
-MAINTENANCE_SAYS = [
-    "cache_clear_time_detected",
-    "clear_caches_task_starting",
-    "new_day_event_published",
-    "redis_day_caches_cleared",
-    "clear_caches_task_completed",
-    "cache_clear_executed_successfully",
-]
 GATEWAY_SAYS = ["New trading day detected", "Cache cleared for new trading day"]
 
 
@@ -160,23 +153,12 @@ async def subscriber(state):
         process.terminate()
 
 
-@contextlib.asynccontextmanager
-async def a_browser():
-    async with async_playwright() as playwright:
-        try:
-            chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        except Error as error:
-            pytest.skip(f"no Chromium at {CHROMIUM}: {str(error).splitlines()[0]}")
-        yield chromium
-        await chromium.close()
-
-
 async def over(product, friday, sessions, clock):
     """Live through it; returns the watcher that was there throughout, and what redis-cli printed."""
     state, session = product.state, CALENDAR.next(friday)
     address = (await asyncio.to_thread(product.get, "api/config"))["socket"]
     watcher, late = Watcher(clock), Watcher(clock)
-    async with a_browser() as chromium, subscriber(state) as listening, asyncio.TaskGroup() as group:
+    async with chromium_running() as chromium, subscriber(state) as listening, asyncio.TaskGroup() as group:
         watching = [group.create_task(watcher.listen(address))]
         page = await chromium.new_page(viewport={"width": 1600, "height": 1000})
         await page.goto(product.page)
@@ -227,7 +209,7 @@ async def passes(tmp_path, friday, sessions):
             assert any(announced.items() <= json.loads(line).items() for line in said if line.startswith("{"))
             empty_until_four(watcher, session)
             assert looked_at[session] > 20
-            assert said_in_order(product, MAINTENANCE_SAYS, session) == MAINTENANCE_SAYS
+            assert said_in_order(product, EVENTS, session) == EVENTS
             assert said_in_order(product, GATEWAY_SAYS, session) == GATEWAY_SAYS
         assert looked_at[friday] > 20
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -80,8 +81,8 @@ class Stand:
         await self.valkey.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser():
+@asynccontextmanager
+async def chromium_running():
     async with async_playwright() as playwright:
         try:
             chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -89,6 +90,12 @@ async def browser():
             pytest.skip(f"no Chromium at {CHROMIUM}: {str(error).splitlines()[0]}")
         yield chromium
         await chromium.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser():
+    async with chromium_running() as chromium:
+        yield chromium
 
 
 @pytest_asyncio.fixture(loop_scope="module")
