@@ -105,7 +105,7 @@ class MaintenanceService:
         self._schedule = Schedule(calendar, windows)
         slots = VolumeSlotsTask(market, files, lake, calendar, self._in_thread)
         tasks: dict[str, Task] = {
-            TICKERS: TickersTask(market, lake),
+            TICKERS: TickersTask(market, lake, self._schedule),
             SPLITS: SplitsTask(market, lake, self._schedule),
             OHLC_DAILY: OhlcDailyTask(market, lake, windows.reference_tickers),
             VOLUME_SLOTS: slots,

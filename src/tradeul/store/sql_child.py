@@ -30,6 +30,9 @@ MOST_CHARACTERS = 20_000
 ROWS_AT_ONCE = 1_000
 REFUSED, LIMITED = 1, 2
 
+TENURE = "symbol VARCHAR, name VARCHAR, kind VARCHAR, exchange VARCHAR, cik VARCHAR, list_date DATE, figi VARCHAR, since DATE, until DATE"
+# Who is listed, and who was: one dataset. One that knows of no ends lists all of its rows.
+ROWS = {"tickers": "until IS NULL", "gone": "until IS NOT NULL"}
 # view -> (dataset, columns of an empty one). `session` comes from the folder's name.
 VIEWS = {
     "bars": (
@@ -43,7 +46,8 @@ VIEWS = {
     ),
     "slots": ("volume_slots", "symbol VARCHAR, slot SMALLINT, volume DOUBLE, trades INTEGER, vwap DOUBLE"),
     "baselines": ("baselines", "symbol VARCHAR, name VARCHAR, kind VARCHAR, atr DOUBLE, cumulative DOUBLE[192]"),
-    "tickers": ("tickers", "symbol VARCHAR, name VARCHAR, kind VARCHAR, exchange VARCHAR, cik VARCHAR, list_date DATE"),
+    "tickers": ("tickers", TENURE),
+    "gone": ("tickers", TENURE),
     "splits": ("splits", "symbol VARCHAR, effective DATE, split_from DOUBLE, split_to DOUBLE"),
     "metadata": (
         "metadata_enrich",
@@ -114,6 +118,9 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
             files = f"{folder}/session=*/part.parquet".replace("'", "''")
             source = f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'session': DATE}}, union_by_name = true)"
             hidden = "* EXCLUDE (_session, _complete, _rvol_sessions)" if view == "baselines" else "*"
+            if view in ROWS:  # a lake of an earlier version lacks the column that tells
+                empty = f"SELECT {_nulls(columns)}, NULL::DATE AS session WHERE false"
+                source = f"({empty} UNION ALL BY NAME FROM {source}) WHERE {ROWS[view]}"
             connection.execute(f"CREATE VIEW {view} AS SELECT {hidden} FROM {source}")  # noqa: S608 our own words
         else:
             connection.execute(f"CREATE TABLE {view} ({columns}, session DATE)")
@@ -135,6 +142,10 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")
+
+
+def _nulls(columns: str) -> str:
+    return ", ".join(f"NULL::{kind} AS {name}" for name, kind in (column.split() for column in columns.split(", ")))
 
 
 def limit_process(asked: Asked) -> None:

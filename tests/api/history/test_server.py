@@ -71,6 +71,13 @@ class Stand:
 @pytest.fixture
 async def stand(root):
     past, catalog = small_lake.past_of(root)
+    async with serving(past, root) as stand:
+        yield stand
+    catalog.close()
+
+
+@asynccontextmanager
+async def serving(past, root):
     maintenance = []  # where it answers
     ask = MaintenanceClient(lambda: next(iter(maintenance), None))
     server = HistoryServer(HistoryRoutes(past), ask, "SIMULATED", Callers(), 0)
@@ -82,7 +89,6 @@ async def stand(root):
         yield stand
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    catalog.close()
 
 
 @pytest.mark.parametrize("adjusted", ["true", "false"])
@@ -198,6 +204,7 @@ async def test_the_universe_is_that_of_its_session(stand):
         "exchange": "",
         "cik": "0001",
         "list_date": "2020-01-02",
+        **dict.fromkeys(("figi", "since", "until", "renamed_from", "renamed_to"), ""),
     }
 
 
@@ -291,7 +298,7 @@ async def test_too_many_questions_are_refused_and_not_queued(stand, monkeypatch)
 async def test_a_partition_that_cannot_be_read_is_said(tmp_path):
     small_lake.write(tmp_path)
     past, catalog = small_lake.past_of(tmp_path)
-    asked = past.range("minute_bars", None, None, None, None)
+    asked = past.range("minute_bars", None, None, None, None, None)
     sessions = past.minutes("T001", asked)
     damaged = tmp_path / "lake" / "minute_bars" / f"session={asked.sessions[1]}" / "part.parquet"
     assert len(next(sessions)) == 30

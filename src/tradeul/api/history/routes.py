@@ -98,44 +98,44 @@ class HistoryRoutes:
             app.get(f"/api/{path}", summary=summary, responses=answers(record, *wrong, text=CSV if tabular else None))(call)
 
     async def _daily(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 400) -> Response:
-        asked, bars, onward = await self._told(request, OHLC_DAILY, symbol, span, limit, self._past.days)
-        page = DailyBars(**_head(symbol, asked), bars=tuple(bars), next=onward)
+        head, bars, onward = await self._told(request, OHLC_DAILY, symbol, span, limit, self._past.days)
+        page = DailyBars(**head, bars=tuple(bars), next=onward)
         return _page(request, page, span.form, PastDay, bars, f"{symbol}-daily", onward)
 
     async def _slots(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=60)] = 30) -> Response:
-        asked, slots, onward = await self._told(request, VOLUME_SLOTS, symbol, span, limit, self._past.slots)
-        page = Slots(**_head(symbol, asked), slots=tuple(slots), next=onward)
+        head, slots, onward = await self._told(request, VOLUME_SLOTS, symbol, span, limit, self._past.slots)
+        page = Slots(**head, slots=tuple(slots), next=onward)
         return _page(request, page, span.form, PastSlot, slots, f"{symbol}-slots", onward)
 
     async def _told(
         self, request: Request, dataset: str, symbol: str, span: Span, limit: int, tell: Callable[[str, Range], list[T]]
-    ) -> tuple[Range, list[T], str | None]:
-        """One page: its range, its rows, and where the next one is."""
+    ) -> tuple[dict[str, Any], list[T], str | None]:
+        """One page: its head, its rows, and where the next one is."""
 
-        def make() -> tuple[Range, list[T]]:
-            asked = self._past.range(dataset, span.start, span.end, limit, self._adjusted_for(span))
+        def make() -> tuple[Range, dict[str, Any], list[T]]:
+            asked = self._range(dataset, symbol, span, limit)
             found = tell(symbol, asked)
             if not found:
                 self._past.check_known(symbol)
-            return asked, found
+            return asked, self._head(symbol, asked), found
 
-        asked, found = await self._ask(make)
-        return asked, found, _onward(request, start=asked.next_start)
+        asked, head, found = await self._ask(make)
+        return head, found, _onward(request, start=asked.next_start)
 
     async def _minute(self, request: Request, symbol: str, span: Asking) -> Response:
-        def make() -> tuple[Range, str]:
-            asked = self._past.range(MINUTE_BARS, span.start, span.end, None, self._adjusted_for(span))
+        def make() -> tuple[Range, dict[str, Any], str]:
+            asked = self._range(MINUTE_BARS, symbol, span, None)
             self._past.check_known(symbol)
-            return asked, self._past.mark(asked)
+            return asked, self._head(symbol, asked), self._past.mark(asked)
 
-        asked, mark = await self._ask(make)
+        asked, head, mark = await self._ask(make)
         etag = _etag(f"{symbol} {span.form} {mark}".encode())
         if _is_known(request, etag):
             return Response(None, HTTPStatus.NOT_MODIFIED, _headers(etag))
         headers, is_csv = _headers(etag), span.form == "csv"
         if is_csv:
             headers |= _attached(f"{symbol}-minute")
-        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**_head(symbol, asked), bars=()))
+        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**head, bars=()))
         stream = self._streamed(pieces(self._past.minutes(symbol, asked)))
         return StreamingResponse(stream, media_type=f"{CSV}; charset=utf-8" if is_csv else JSON, headers=headers)
 
@@ -166,14 +166,18 @@ class HistoryRoutes:
         session: Day = None,
         after: Annotated[str | None, Query(max_length=40)] = None,
         limit: Annotated[int, Query(ge=1, le=20_000)] = 1000,
+        gone: Flag = "false",
         form: Form = "json",
     ) -> Response:
         def make() -> tuple[Universe, str | None]:
             asked = session or self._past.current_session()
-            listed_on, frame = self._past.universe(asked)
-            tickers, last = self._past.listed(frame, after, limit)
+            listed_on, listing = self._past.universe(asked)
+            is_gone = gone == "true"
+            tickers, last = listing.page(after, limit, gone=is_gone)
             onward = _onward(request, after=last)
-            return Universe(session=asked, listed_on=listed_on, count=frame.height, tickers=tuple(tickers), next=onward), onward
+            count = (listing.gone if is_gone else listing.listed).height
+            page = Universe(session=asked, listed_on=listed_on, gone=is_gone, count=count, tickers=tuple(tickers), next=onward)
+            return page, onward
 
         page, onward = await self._ask(make)
         return _page(request, page, form, Listed, page.tickers, f"universe-{page.session}", onward)
@@ -181,8 +185,15 @@ class HistoryRoutes:
     async def has_bars(self) -> bool:
         return await self._ask(lambda: self._past.has_any(OHLC_DAILY))
 
-    def _adjusted_for(self, span: Span) -> date | None:
-        return (span.as_of or self._past.current_session()) if span.adjusted else None
+    def _range(self, dataset: str, symbol: str, span: Span, limit: int | None) -> Range:
+        """Of who bore the ticker on the asked date, or bears it now."""
+        day = span.as_of or self._past.current_session()
+        tenure = self._past.bearers.tenure(symbol, day)
+        return self._past.range(dataset, span.start, span.end, limit, day if span.adjusted else None, tenure)
+
+    def _head(self, symbol: str, asked: Range) -> dict[str, Any]:
+        fields = ("start", "end", "adjusted_for", "lacking", "unfinished")
+        return {"symbol": symbol, "bearer": self._past.bearers.told(asked.tenure)} | {name: getattr(asked, name) for name in fields}
 
     async def _ask(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:
@@ -204,11 +215,6 @@ class HistoryRoutes:
         while (piece := await self._ask(lambda: next(pieces, None))) is not None:
             if piece:
                 yield piece
-
-
-def _head(symbol: str, asked: Range) -> dict[str, Any]:
-    fields = ("start", "end", "adjusted_for", "lacking", "unfinished")
-    return {"symbol": symbol} | {name: getattr(asked, name) for name in fields}
 
 
 def _page(
