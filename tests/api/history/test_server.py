@@ -85,7 +85,7 @@ async def serving(past, root):
     async with asyncio.timeout(60), aiohttp.ClientSession() as client:
         await server.started.wait()
         stand = Stand(root, client, f"http://127.0.0.1:{server.port}")
-        stand.maintenance = maintenance
+        stand.maintenance, stand.server = maintenance, server
         yield stand
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

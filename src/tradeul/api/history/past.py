@@ -68,12 +68,33 @@ class Past:
         self._lake = lake
         self._rows = rows
         self.bearers = Bearers(rows)
+        self._tried: set[tuple[str, date, object]] = set()  # what could not be warmed
         self._ledger = ledger
         self._calendar = calendar
         self._clock = clock
         self._kept = kept
         self._states: tuple[Sequence[LedgerRow], Mapping[tuple[str, date], State]] = (), {}
         self._splits: tuple[object, dict[str, list[Split]]] = None, {}
+
+    def warm(self) -> bool:
+        """Decode one partition that questions about now will need, newest first. False: there is none left.
+
+        Raises:
+            StoreError: it cannot be read; it is not tried again.
+        """
+        for session in self._rows.sessions(TICKERS)[-1:]:
+            self.bearers.listing(session)
+        for session in self._rows.sessions(METADATA)[-1:]:
+            self._rows.whole(METADATA, session)
+        self._known_splits()
+        for dataset, sessions in ((OHLC_DAILY, self._kept.daily_sessions), (VOLUME_SLOTS, self._kept.slot_sessions)):
+            for session, mark in self._rows.cold(dataset, sessions):
+                if (dataset, session, mark) not in self._tried:
+                    self._tried.add((dataset, session, mark))
+                    self._rows.warm(dataset, session)
+                    self._tried.discard((dataset, session, mark))
+                    return True
+        return False
 
     # ---- ranges
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+import structlog
 from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
@@ -42,6 +43,7 @@ from tradeul.records.past import (
 )
 
 T = TypeVar("T")
+log = structlog.get_logger()
 CSV = "text/csv"
 MOST_WAITING = 256
 RECORDS = (DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata)
@@ -181,6 +183,16 @@ class HistoryRoutes:
 
         page, onward = await self._ask(make)
         return _page(request, page, form, Listed, page.tickers, f"universe-{page.session}", onward)
+
+    async def warm(self) -> bool:
+        """Decode one partition before it is asked for, unless somebody waits. False: there is none left."""
+        if self._waiting:
+            return True
+        try:
+            return await self._ask(self._past.warm)
+        except HTTPException as error:
+            log.warning("history_not_warmed", reason=error.detail)
+            return True
 
     async def has_bars(self) -> bool:
         return await self._ask(lambda: self._past.has_any(OHLC_DAILY))
