@@ -84,7 +84,7 @@ function signed(value) {
   return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
 }
 
-/** Three significant digits: 999, 1.23K, 45.6M, 789B. @param {number} value */
+/** Three significant digits: 999, 1.23K, 45.6M, 789B. @param {number} value @returns {string} */
 function compact(value) {
   if (value < 0) return `−${compact(-value)}`;
   if (value < 999.5) return grouped.format(value);

@@ -16,15 +16,18 @@ import { ProductClock } from "./product_clock.mjs";
  *   undefined: nothing is held (yet, or any more); without changes the state is shown anew
  */
 
+/** @type {Status} */
+const UNKNOWN = { connection: "connecting", session: null, phase: null, mode: null, stale: false, ageMs: null, lagMs: null, refused: 0 };
+
 export class Feed {
   /** @param {(config: import("./connection.mjs").Config) => void} onConfig */
   constructor(onConfig) {
     /** @type {Signal<Status>} */
-    this.status = new Signal({ connection: "connecting", session: null, phase: null, mode: null, stale: false, ageMs: null, lagMs: null, refused: 0 });
+    this.status = new Signal(UNKNOWN);
     /** @type {Signal<Head[]>} */
-    this.lists = new Signal([]);
+    this.lists = new Signal(/** @type {Head[]} */ ([]));
     /** @type {Signal<string | null>} the session whose rows count; at another everything shown is dropped */
-    this.day = new Signal(null);
+    this.day = new Signal(/** @type {string | null} */ (null));
     this.clock = new ProductClock();
     this.follower = new Follower();
     /** @type {Map<string, Set<Watcher>>} */

@@ -63,6 +63,8 @@ class ListPanel {
     this.note = element("p", "note");
     this.element.append(top, this.body, this.note, element("div", "watermark", t("simulated.mark")));
     this.isShown = false;
+    /** @type {string | undefined} */
+    this.watched = undefined;
     this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow())];
     this.define();
   }

@@ -7,7 +7,7 @@ export const GROUPS = ["a", "b", "c", "d"];
 class Group {
   constructor() {
     /** @type {Signal<string | null>} */
-    this.chosen = new Signal(null);
+    this.chosen = new Signal(/** @type {string | null} */ (null));
   }
 
   get symbol() {

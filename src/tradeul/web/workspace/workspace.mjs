@@ -84,7 +84,7 @@ export class Workspace {
     /** @type {import("dockview-core").IDockviewPanel[]} */
     const made = [];
     first.forEach((name, place) => {
-      const position = place === 0 ? undefined : { referencePanel: made[place === 3 ? 1 : 0], direction: /** @type {const} */ (["right", "right", "below", "below"][place]) };
+      const position = place === 0 ? undefined : { referencePanel: made[place === 3 ? 1 : 0], direction: place === 1 ? "right" : "below" };
       made.push(this.add("list", { list: name }, { position }));
     });
     let tabs;
