@@ -1,6 +1,7 @@
 // The kinds of panels: one file each, one line here.
 
 import { list } from "../panels/list.mjs";
+import { market } from "../panels/market.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
@@ -21,4 +22,4 @@ import { list } from "../panels/list.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list];
+export const KINDS = [list, market];
