@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import date
 
 import duckdb
 import polars as pl
@@ -10,8 +11,11 @@ import pytest
 from tests.api.history import small_lake
 from tradeul.errors import QuestionRefused
 from tradeul.records.partitions import LedgerRow, State
+from tradeul.records.tickers import Tenure
+from tradeul.store.lake import Lake
 from tradeul.store.lake_sql import Limits, select
 from tradeul.store.sql_child import VIEWS, Asked, open_views, refusal
+from tradeul.store.tenures import frame_of
 
 SESSION = small_lake.CALENDAR.previous(small_lake.SESSION)
 LEDGER = [LedgerRow(dataset="ohlc_daily", session=SESSION, state=State.COMPLETED, attempts=1, expected=12, got=11, missing=("T004",))]
@@ -41,6 +45,18 @@ def test_views_are_the_partitions_with_their_session(root):
         "WITH days AS (SELECT session, count(*) AS n FROM bars GROUP BY 1) SELECT max(n) AS n, max(session) AS last FROM days, range(3)"
     )
     assert told(root, statement) == [{"n": 12, "last": str(SESSION)}]
+
+
+def test_who_is_listed_and_who_is_gone_are_two_views_of_one_dataset(tmp_path):
+    lake, asked = Lake(tmp_path, "test", simulated=True), Asked(str(tmp_path), "", [], 1 << 29, 10)
+    lake.write("tickers", date(2026, 3, 5), small_lake.tickers_of(date(2026, 3, 5)).head(1), "an earlier version, which knew no ends")
+    lake.write("tickers", date(2026, 3, 6), frame_of([Tenure(symbol="A", until=date(2026, 3, 1)), Tenure(symbol="A")]), "test")
+    with duckdb.connect() as connection:
+        open_views(connection, asked)
+        listed = connection.execute("SELECT session, symbol, until FROM tickers ORDER BY session").fetchall()
+        gone = connection.execute("SELECT session, symbol, until FROM gone").fetchall()
+    assert listed == [(date(2026, 3, 5), "T000", None), (date(2026, 3, 6), "A", None)]
+    assert gone == [(date(2026, 3, 6), "A", date(2026, 3, 1))]
 
 
 def test_every_view_can_be_described_and_the_ledger_is_among_them(root):
