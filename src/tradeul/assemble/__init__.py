@@ -28,6 +28,7 @@ from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.server import FilingsServer
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.last_close import Closes
@@ -45,6 +46,7 @@ from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.by_ticker import ByTicker, Looked
+from tradeul.store.filings import FilingsStore
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
@@ -122,7 +124,9 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, history)
+        others = history, FilingsRoutes(FilingsStore(catalog))
+        page = settings.api_port, gateway.port, watchdog, settings.public_socket, others
+        api = ApiServer(bus, clock, calendar, mode, callers, *page)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -49,6 +49,15 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     status: int
     detail: str
+
+
+class Routes(Protocol):
+    """Calls that more than one port answers. ``records``: the types that they are described by."""
+
+    @property
+    def records(self) -> tuple[type, ...]: ...
+
+    def add(self, app: FastAPI) -> None: ...
 
 
 class HttpService:

@@ -204,6 +204,10 @@ class FilingsStore:
         with self._engine.connect() as connection:
             return [Company(row.cik, row.symbol, row.name) for row in connection.execute(sa.select(_companies))]
 
+    def cik_of(self, symbol: str) -> str | None:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(_companies.c.cik).where(_companies.c.symbol == symbol)).scalar_one_or_none()
+
     def forget_before(self, instant: datetime) -> int:
         """Drop filings accepted and news published earlier; how many.
 

@@ -44,7 +44,6 @@ from tradeul.records.past import (
 T = TypeVar("T")
 CSV = "text/csv"
 MOST_WAITING = 256
-RECORDS = (DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata)
 MISSING, REFUSED, UNAVAILABLE = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -78,6 +77,8 @@ Asking: TypeAlias = Annotated[Span, Depends()]
 
 
 class HistoryRoutes:
+    records = DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata
+
     def __init__(self, past: Past) -> None:
         self._past = past
         self._thread = ThreadPoolExecutor(1, "history")
