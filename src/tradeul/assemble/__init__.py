@@ -139,7 +139,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
 def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
     rows, ledger = ByTicker(stores.lake, place.state), Looked(stores.catalog.ledger)
     kept = Kept(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
-    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept))
+    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept), place.bus.ask_for_minutes)
 
 
 def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer) -> None:

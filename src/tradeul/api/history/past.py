@@ -55,6 +55,7 @@ class Range(msgspec.Struct, frozen=True):
     lacking: tuple[date, ...]
     unfinished: tuple[date, ...]
     next_start: date | None  # of the next page
+    running: date | None = None  # the session of the page that another tells
 
 
 class Past:
@@ -72,13 +73,25 @@ class Past:
 
     # ---- ranges
 
-    def range(self, dataset: str, start: date | None, end: date | None, limit: int | None, adjusted_for: date | None) -> Range:
+    def range(
+        self,
+        dataset: str,
+        start: date | None,
+        end: date | None,
+        limit: int | None,
+        adjusted_for: date | None,
+        running: date | None = None,
+    ) -> Range:
         """The first ``limit`` sessions from ``start`` on; without ``start`` or ``end``, as far as history goes.
+
+        ``running``: the session that another will tell, unless history holds it.
 
         Raises:
             NotKept: there is nothing of this dataset; QuestionRefused: start after end, or before the first known split.
         """
         held = self._rows.sessions(dataset)
+        running = None if running in held else running
+        held = held if running is None else (*held, running)
         if not held and dataset == MINUTE_BARS:
             raise NotKept("No minute bars are kept: TRADEUL_KEEP_MINUTE_BARS says for how many sessions they shall be.")
         if not held:
@@ -98,8 +111,11 @@ class Past:
         there = set(held)
         lacking = [each for each in page if each not in there]
         unfinished = [each for each in page if each in there and self._state(dataset, each) is not State.COMPLETED]
-        told = [each for each in page if each in there]
-        return Range(dataset, start, end, adjusted_for, tuple(told), tuple(lacking), tuple(unfinished), rest[0] if rest else None)
+        told = tuple(each for each in page if each in there and each != running)
+        after = rest[0] if rest else None
+        return Range(
+            dataset, start, end, adjusted_for, told, tuple(lacking), tuple(unfinished), after, running if running in page else None
+        )
 
     def has_any(self, dataset: str) -> bool:
         return bool(self._rows.sessions(dataset))
