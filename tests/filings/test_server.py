@@ -55,7 +55,7 @@ async def standing(root):
         server = FilingsServer(
             service, house.store, house.bus, house.clock, "SIMULATED", Callers("127.0.0.1"), 0, LoopWatchdog(), {200: 3, 503: 1}
         )
-        page = ApiServer(house.bus, house.clock, nyse(), "SIMULATED", Callers(), 0, 9000, others=(FilingsRoutes(house.store),))
+        page = ApiServer(house.bus, house.clock, nyse(), "SIMULATED", Callers(), 0, 9000, beside=(FilingsRoutes(house.store),))
         async with asyncio.timeout(60), aiohttp.ClientSession() as client, running(server, page):
             await server.started.wait()
             await page.started.wait()
