@@ -166,6 +166,11 @@ async def test_latency_and_requests_are_metrics(stand):
         assert line in text
 
 
+async def test_schemathesis_finds_nothing_in_a_sample(stand):
+    await found_nothing(stand.page, only="^/api/v1/(news|filings/latest)")
+
+
 @pytest.mark.long
 async def test_schemathesis_finds_nothing(stand):
     await found_nothing(stand.url)
+    await found_nothing(stand.page, only="^/api/v1/")

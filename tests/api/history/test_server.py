@@ -22,6 +22,8 @@ from tradeul.api.client import MaintenanceClient
 from tradeul.api.history import routes
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
+from tradeul.api.server import ApiServer
+from tradeul.clock import SteppedClock
 from tradeul.errors import CorruptPartition, NoAnswer, NotKept
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
@@ -81,12 +83,13 @@ async def stand(root):
             raise NoAnswer("No live feed listens: wait.")
         return live[0](symbol)
 
-    server = HistoryServer(HistoryRoutes(past, minutes_of), ask, "SIMULATED", Callers(), 0)
+    routes = HistoryRoutes(past, minutes_of)
+    server = HistoryServer(routes, ask, "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     async with asyncio.timeout(60), aiohttp.ClientSession() as client:
         await server.started.wait()
         stand = Stand(root, client, f"http://127.0.0.1:{server.port}")
-        stand.maintenance, stand.live = maintenance, live
+        stand.maintenance, stand.live, stand.routes = maintenance, live, routes
         yield stand
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -415,5 +418,17 @@ async def test_maintenance_is_shown_the_token(stand, make_house):  # noqa: F811
 
 @pytest.mark.long
 async def test_schemathesis_finds_nothing(stand, make_house):  # noqa: F811
+    stand.live.append(running)
     async with maintained(stand, make_house):
         await found_nothing(stand.url)
+
+
+@pytest.mark.long
+async def test_schemathesis_finds_nothing_on_the_pages_port(stand):
+    stand.live.append(running)
+    page = ApiServer(None, SteppedClock(small_lake.NOW), CALENDAR, "SIMULATED", Callers(), 0, 9000, beside=(stand.routes,))
+    serving = asyncio.create_task(page.run())
+    await page.started.wait()
+    await found_nothing(f"http://127.0.0.1:{page.port}", only="^/api/(bars|slots|rvol|atr|metadata|universe)")
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
