@@ -24,7 +24,7 @@ from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.api.server import ApiServer
 from tradeul.clock import SteppedClock
-from tradeul.errors import CorruptPartition, NoAnswer, NotKept
+from tradeul.errors import BusUnavailable, CorruptPartition, NoAnswer, NotKept
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
@@ -157,6 +157,10 @@ def running(symbol, session=SESSION, bars=3):
     return SessionMinutes(symbol, session, small_lake.NOW, False, made)
 
 
+def gone(_):
+    raise BusUnavailable("The bus does not answer: is the server up?")
+
+
 async def test_the_running_sessions_minutes_are_lives(stand):
     before = await stand.json("/api/bars/minute/T003?start=2025-11-28")
     assert before["running"] is None and {bar["session"] for bar in before["bars"]} == {"2025-11-28", "2025-12-01"}
@@ -192,6 +196,9 @@ async def test_live_is_asked_for_the_running_session_only(stand):
     assert asked == []
     only = await stand.json(f"/api/bars/minute/T001?start={SESSION}")
     assert (len(only["bars"]), asked) == (3, ["T001"])
+    stand.live[:] = [gone]  # what history holds is told all the same
+    assert (await stand.json("/api/bars/minute/T001"))["bars"]
+    assert "is the server up?" in (await stand.json(f"/api/bars/minute/T001?start={SESSION}", 503))["detail"]
     stand.live[:] = [lambda symbol: running(symbol, date(2025, 12, 3))]  # it turned a moment before us
     assert (await stand.json("/api/bars/minute/T001"))["running"] is None
     stand.live[:] = [lambda symbol: running(symbol, bars=0)]

@@ -25,7 +25,7 @@ from starlette.responses import StreamingResponse
 
 from tradeul.api.history.past import MINUTE_BARS, OHLC_DAILY, VOLUME_SLOTS, Past, Range
 from tradeul.api.lists import csv_lines
-from tradeul.errors import CalendarError, NoAnswer, NotKept, QuestionRefused, StoreError
+from tradeul.errors import BusUnavailable, CalendarError, NoAnswer, NotKept, QuestionRefused, StoreError
 from tradeul.ops.http_service import JSON, answers
 from tradeul.records.bars import IntradayBar, SessionMinutes
 from tradeul.records.past import (
@@ -138,7 +138,7 @@ class HistoryRoutes:
         if asked.running is not None:
             try:
                 today = await self._minutes_of(symbol)
-            except NoAnswer as error:
+            except (NoAnswer, BusUnavailable) as error:
                 if not asked.sessions:
                     raise HTTPException(UNAVAILABLE, str(error)) from error
             if today is None or today.session != asked.running:  # it ended this instant
