@@ -35,10 +35,12 @@ from tradeul.api.history.past import Kept, Past
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.clock import SteppedClock
+from tradeul.errors import NoAnswer
 from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.market_calendar import at, nyse
 from tradeul.ops.callers import Callers
 from tradeul.providers.ports import FlatFile
+from tradeul.records.bars import SessionMinutes
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.simulator.files import FlatFiles
 from tradeul.simulator.market import Market
@@ -95,10 +97,14 @@ def frame_of(dataset: str, symbols: pl.Series, draw: np.random.Generator, sessio
     return frame.with_columns(starts, **prices, volume=volume, vwap=pl.lit(None, pl.Float64), trades=pl.Series(places, dtype=pl.Int32))
 
 
+async def nobody(_: str) -> SessionMinutes:
+    raise NoAnswer("No live here.")
+
+
 async def serve(folder: Path) -> None:
     lake, catalog = Lake(folder / "lake", "benchmark", simulated=True), Catalog(f"sqlite:///{folder / 'catalog.db'}")
     past = Past(lake, ByTicker(lake, folder), Looked(catalog.ledger), CALENDAR, SteppedClock(NOW), Kept(DAILY, SLOTS, 20))
-    server = HistoryServer(HistoryRoutes(past), MaintenanceClient(lambda: None), "SIMULATED", Callers(), 0)
+    server = HistoryServer(HistoryRoutes(past, nobody), MaintenanceClient(lambda: None), "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     await server.started.wait()
     print("port", server.port, flush=True)

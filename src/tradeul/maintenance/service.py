@@ -47,6 +47,7 @@ from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.maintenance.tasks.new_trading_day import NewTradingDayTask
 from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
+from tradeul.maintenance.tasks.replaced import ReplacedFiles
 from tradeul.maintenance.tasks.splits import SplitsTask
 from tradeul.maintenance.tasks.tickers import TickersTask
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
@@ -115,7 +116,8 @@ class MaintenanceService:
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
             MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
-        self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
+        replaced = ReplacedFiles(files, lake, self._in_thread)
+        self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -71,9 +71,18 @@ class DailyBars(Asked, frozen=True, kw_only=True):
     next: str | None  # where the next page is
 
 
+class Running(msgspec.Struct, frozen=True):
+    """The running session's minutes, as live holds them: they may still change, and the last one may still run."""
+
+    session: date
+    as_of: datetime  # market time
+    partial: bool  # what was traded before live listened is not all there yet
+
+
 class MinuteBars(Asked, frozen=True, kw_only=True):
     """Streamed: no part of it waits for the next."""
 
+    running: Running | None  # None: the range has no running session, or live does not answer
     bars: tuple[PastMinute, ...]
 
 

@@ -59,6 +59,7 @@ class Range(msgspec.Struct, frozen=True):
     lacking: tuple[date, ...]
     unfinished: tuple[date, ...]
     next_start: date | None  # of the next page
+    running: date | None = None  # the session of the page that another tells
 
 
 class Past:
@@ -99,14 +100,25 @@ class Past:
     # ---- ranges
 
     def range(
-        self, dataset: str, start: date | None, end: date | None, limit: int | None, adjusted_for: date | None, tenure: Tenure | None
+        self,
+        dataset: str,
+        start: date | None,
+        end: date | None,
+        limit: int | None,
+        adjusted_for: date | None,
+        tenure: Tenure | None,
+        running: date | None = None,
     ) -> Range:
         """The first ``limit`` sessions of ``tenure`` from ``start`` on; without ``start`` or ``end``, as far as history goes.
+
+        ``running``: the session that another will tell, unless history holds it.
 
         Raises:
             NotKept: there is nothing of this dataset; QuestionRefused: start after end, or before the first known split.
         """
         held = self._rows.sessions(dataset)
+        running = None if running in held else running
+        held = held if running is None else (*held, running)
         if not held and dataset == MINUTE_BARS:
             raise NotKept("No minute bars are kept: TRADEUL_KEEP_MINUTE_BARS says for how many sessions they shall be.")
         if not held:
@@ -126,9 +138,10 @@ class Past:
         there = set(held)
         lacking = [each for each in page if each not in there]
         unfinished = [each for each in page if each in there and self._state(dataset, each) is not State.COMPLETED]
-        told = [each for each in page if each in there]
+        told = tuple(each for each in page if each in there and each != running)
         onward = rest[0] if rest else None
-        return Range(dataset, start, end, adjusted_for, tenure, tuple(told), tuple(lacking), tuple(unfinished), onward)
+        kept = told, tuple(lacking), tuple(unfinished), onward
+        return Range(dataset, start, end, adjusted_for, tenure, *kept, running if running in page else None)
 
     def has_any(self, dataset: str) -> bool:
         return bool(self._rows.sessions(dataset))

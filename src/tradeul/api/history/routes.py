@@ -8,11 +8,12 @@ One thread does all reading, so that answers wait in turn; more than `MOST_WAITI
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -25,8 +26,9 @@ from starlette.responses import StreamingResponse
 
 from tradeul.api.history.past import MINUTE_BARS, OHLC_DAILY, VOLUME_SLOTS, Past, Range
 from tradeul.api.lists import csv_lines
-from tradeul.errors import CalendarError, NotKept, QuestionRefused, StoreError
+from tradeul.errors import BusUnavailable, CalendarError, NoAnswer, NotKept, QuestionRefused, StoreError
 from tradeul.ops.http_service import JSON, answers
+from tradeul.records.bars import IntradayBar, SessionMinutes
 from tradeul.records.past import (
     Atr,
     DailyBars,
@@ -36,6 +38,7 @@ from tradeul.records.past import (
     PastDay,
     PastMinute,
     PastSlot,
+    Running,
     Rvol,
     SlotRvol,
     Slots,
@@ -46,7 +49,6 @@ T = TypeVar("T")
 log = structlog.get_logger()
 CSV = "text/csv"
 MOST_WAITING = 256
-RECORDS = (DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata)
 MISSING, REFUSED, UNAVAILABLE = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -80,10 +82,12 @@ Asking: TypeAlias = Annotated[Span, Depends()]
 
 
 class HistoryRoutes:
-    records = RECORDS
+    records = DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, minutes_of: Callable[[str], Awaitable[SessionMinutes]]) -> None:
+        """``minutes_of``: asks live for a symbol's minutes of the running session; it may raise NoAnswer."""
         self._past = past
+        self._minutes_of = minutes_of
         self._thread = ThreadPoolExecutor(1, "history")
         self._waiting = 0
 
@@ -127,21 +131,40 @@ class HistoryRoutes:
         return head, found, _onward(request, start=asked.next_start)
 
     async def _minute(self, request: Request, symbol: str, span: Asking) -> Response:
-        def make() -> tuple[Range, dict[str, Any], str]:
-            asked = self._range(MINUTE_BARS, symbol, span, None)
-            self._past.check_known(symbol)
+        def make(running: date | None) -> tuple[Range, dict[str, Any], str]:
+            asked = self._range(MINUTE_BARS, symbol, span, None, running)
             return asked, self._head(symbol, asked), self._past.mark(asked)
 
-        asked, head, mark = await self._ask(make)
-        etag = _etag(f"{symbol} {span.form} {mark}".encode())
+        asked, head, mark = await self._ask(lambda: make(self._running(span)))
+        today = None
+        if asked.running is not None:
+            try:
+                today = await self._minutes_of(symbol)
+            except (NoAnswer, BusUnavailable) as error:
+                if not asked.sessions:
+                    raise HTTPException(UNAVAILABLE, str(error)) from error
+            if today is None or today.session != asked.running:  # it ended this instant
+                today = None
+                asked, head, mark = await self._ask(lambda: make(None))
+        if today is None or not today.bars:
+            await self._ask(lambda: self._past.check_known(symbol))
+        bars = () if today is None else tuple(map(partial(_minute_of, today.session), today.bars))
+        etag = _etag(f"{symbol} {span.form} {mark} {today and (today.partial, bars)}".encode())
         if _is_known(request, etag):
             return Response(None, HTTPStatus.NOT_MODIFIED, _headers(etag))
         headers, is_csv = _headers(etag), span.form == "csv"
         if is_csv:
             headers |= _attached(f"{symbol}-minute")
-        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**head, bars=()))
-        stream = self._streamed(pieces(self._past.minutes(symbol, asked)))
+        running = None if today is None else Running(today.session, today.as_of, today.partial)
+        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**head, running=running, bars=()))
+        stream = self._streamed(pieces(chain(self._past.minutes(symbol, asked), [list(bars)])))
         return StreamingResponse(stream, media_type=f"{CSV}; charset=utf-8" if is_csv else JSON, headers=headers)
+
+    def _running(self, span: Span) -> date | None:
+        """The running session, if the range reaches it."""
+        current = self._past.current_session()
+        reached = current <= min(each for each in (span.end, span.as_of if span.adjusted else None, current) if each is not None)
+        return current if reached else None
 
     async def _rvol(
         self,
@@ -199,11 +222,11 @@ class HistoryRoutes:
     async def has_bars(self) -> bool:
         return await self._ask(lambda: self._past.has_any(OHLC_DAILY))
 
-    def _range(self, dataset: str, symbol: str, span: Span, limit: int | None) -> Range:
+    def _range(self, dataset: str, symbol: str, span: Span, limit: int | None, running: date | None = None) -> Range:
         """Of who bore the ticker on the asked date, or bears it now."""
         day = span.as_of or self._past.current_session()
         tenure = self._past.bearers.tenure(symbol, day)
-        return self._past.range(dataset, span.start, span.end, limit, day if span.adjusted else None, tenure)
+        return self._past.range(dataset, span.start, span.end, limit, day if span.adjusted else None, tenure, running)
 
     def _head(self, symbol: str, asked: Range) -> dict[str, Any]:
         fields = ("start", "end", "adjusted_for", "lacking", "unfinished")
@@ -229,6 +252,11 @@ class HistoryRoutes:
         while (piece := await self._ask(lambda: next(pieces, None))) is not None:
             if piece:
                 yield piece
+
+
+def _minute_of(session: date, bar: IntradayBar) -> PastMinute:
+    start_at = datetime.fromtimestamp(bar.start_ms / 1000, UTC)
+    return PastMinute(session, start_at, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap, bar.trades)
 
 
 def _page(

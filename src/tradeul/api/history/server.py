@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from tradeul import __version__
 from tradeul.api.client import REFUSALS, MaintenanceClient
-from tradeul.api.history.routes import RECORDS, HistoryRoutes
+from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
 from tradeul.ops.callers import Callers
@@ -56,7 +56,7 @@ class HistoryServer(HttpService):
         watchdog: LoopWatchdog | None = None,
     ) -> None:
         """``mode`` is an attribute: it may change."""
-        records = (*RECORDS, Health, Ready, Warmup, Wanted)
+        records = (*routes.records, Health, Ready, Warmup, Wanted)
         super().__init__("historical", callers, port, "TRADEUL_HISTORICAL_PORT", records, watchdog)
         self._history = routes
         self._maintenance = maintenance
