@@ -1,6 +1,6 @@
 """Port 8000: the page and what it asks by HTTP, for our own page and for programs; the login that makes a browser known to all ports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -11,8 +11,6 @@ from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
-from tradeul.api.history.routes import RECORDS as HISTORY_RECORDS
-from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.lists import to_csv
 from tradeul.api.page import PageMount, content_security_policy
 from tradeul.bus.redis import Bus
@@ -20,8 +18,9 @@ from tradeul.clock import Clock
 from tradeul.errors import NoAnswer
 from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import COOKIE, Callers, hostname
-from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
+from tradeul.ops.http_service import HttpService, Routes, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.records.breadth import Breadth
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import Explanation
 from tradeul.records.lists import ListDefinition
@@ -84,13 +83,17 @@ class ApiServer(HttpService):
         gateway_port: int,
         watchdog: LoopWatchdog | None = None,
         public_socket: str | None = None,
-        history: HistoryRoutes | None = None,
+        beside: Sequence[Routes] = (),
     ) -> None:
-        """``mode`` and ``gateway_port`` are attributes: both may become known later. ``public_socket``: the socket behind a proxy."""
-        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, Login, *HISTORY_RECORDS
+        """``mode`` and ``gateway_port`` are attributes: both may become known later.
+
+        ``public_socket``: the socket behind a proxy. ``beside``: what else the page asks, of its one origin.
+        """
+        records: dict[type, None] = dict.fromkeys((PageConfig, Lists, ListRows, Breadth, Explanation, Health, Ready, Login))
+        records |= dict.fromkeys(record for routes in beside for record in routes.records)
         super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
         self._public_socket = public_socket
-        self._history = history
+        self._beside = beside
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
@@ -104,6 +107,8 @@ class ApiServer(HttpService):
         app.get("/api/config", summary="The gateway's address and the mode", responses=answers(PageConfig))(self._config)
         app.get("/api/lists", summary="All lists: what they ask and show", responses=answers(Lists, unavailable))(self._all_lists)
         app.get("/api/lists/{name}", summary="One list's rows, as JSON or CSV", responses=rows)(self._one_list)
+        counted = answers(Breadth) | answers(ok=HTTPStatus.NO_CONTENT)
+        app.get("/api/breadth", summary="The market in a few numbers; 204: not counted yet", responses=counted)(self._breadth)
         why = answers(Explanation, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, unavailable)
         app.get("/api/explain/{name}/{symbol}", summary="Why a ticker is on a list or not", responses=why)(self._explain)
         refused = HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -112,8 +117,8 @@ class ApiServer(HttpService):
         app.post(LOGOUT, summary="Forget the cookie", responses=answers(ok=HTTPStatus.NO_CONTENT), status_code=204)(self._logout)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
-        if self._history is not None:
-            self._history.add(app)  # the page has one origin for all that it asks
+        for routes in self._beside:
+            routes.add(app)
         app.router.routes.append(PageMount())
 
     async def _restrict(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -161,9 +166,7 @@ class ApiServer(HttpService):
     async def _one_list(self, name: str, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json") -> Response:
         definition = await self._definition(name)
         frame = await self._bus.get_frame(name)
-        oldest = self._calendar.oldest_close if self.mode == Mode.END_OF_DAY else self._calendar.current_session
-        session = oldest(self._clock.now())
-        # Yesterday's rows are nobody's business today, whatever key still holds them.
+        session = self._oldest_session()
         if frame is None or frame.session < session:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} has no frame for the session of {session} yet: ask again.")
         if form == "csv":
@@ -171,6 +174,17 @@ class ApiServer(HttpService):
             headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
             return Response(to_csv(definition.columns, frame.rows), media_type=f"{CSV}; charset=utf-8", headers=headers)
         return json_answer(ListRows(name, len(frame.rows), **msgspec.structs.asdict(frame)))
+
+    async def _breadth(self) -> Response:
+        found = await self._bus.get_breadth()
+        if found is None or found.session < self._oldest_session():
+            return Response(status_code=HTTPStatus.NO_CONTENT)  # not counted yet, which is no failure
+        return json_answer(found)
+
+    def _oldest_session(self) -> date:
+        """Rows of an older one are nobody's business today, whatever key still holds them."""
+        oldest = self._calendar.oldest_close if self.mode == Mode.END_OF_DAY else self._calendar.current_session
+        return oldest(self._clock.now())
 
     async def _explain(self, name: str, symbol: str) -> Response:
         try:
