@@ -25,6 +25,7 @@ from tradeul.api.history.server import HistoryServer
 from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.maintenance import MaintenanceRoutes
 from tradeul.api.server import ApiServer
+from tradeul.api.user_lists import UserListRoutes
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
@@ -48,6 +49,7 @@ from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.by_ticker import ByTicker, Looked
 from tradeul.store.layouts import LayoutStore
+from tradeul.store.list_files import ListFiles
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
@@ -125,7 +127,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        beside = history, LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)
+        own_lists = UserListRoutes(bus, ListFiles(settings.state / "lists"))
+        beside = history, LayoutRoutes(LayoutStore(catalog)), own_lists, MaintenanceRoutes(maintenance_client)
         api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, beside)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())

@@ -7,10 +7,10 @@ the readers of `topics.py` allow for.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import redis.asyncio as aioredis
@@ -28,6 +28,7 @@ from tradeul.bus.topics import (
     LISTS_CHANGED,
     LISTS_KEY,
     POINTER_KEY,
+    PREVIEW,
     STREAM_LENGTH,
     TRADING_SESSION_KEY,
     UNIVERSE_KEY,
@@ -47,7 +48,10 @@ from tradeul.errors import BusUnavailable, NoAnswer
 from tradeul.records.events import TradingSession
 from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.lists import ListDefinition, ListFrame
+from tradeul.records.previews import Preview, PreviewRequest
 from tradeul.records.runs import Run, RunStatus
+
+Answer = TypeVar("Answer", ExplainAnswer, Preview)
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 PING_SECONDS = 2.0
@@ -203,21 +207,29 @@ class Bus:
             await redis.delete(frame_key(list_name))
 
     async def ask_to_explain(self, list_name: str, symbol: str) -> ExplainAnswer:
-        """Ask the scanner, and wait for its answer.
+        """Raises as `_ask_scanner`."""
+        return await self._ask_scanner(EXPLAIN, "explain", lambda key: ExplainRequest(key, list_name, symbol), ExplainAnswer)
+
+    async def ask_to_preview(self, text: str) -> Preview:
+        """What the list of ``text`` would be. Raises as `_ask_scanner`."""
+        return await self._ask_scanner(PREVIEW, "lists", lambda key: PreviewRequest(key, text), Preview)
+
+    async def _ask_scanner(self, topic: Topic[Record], room: str, request: Callable[[str], Record], answer: type[Answer]) -> Answer:
+        """Ask, and wait for the answer.
 
         Raises:
             NoAnswer: no scanner hears, or it does not answer in time.
         """
-        key = answer_key(secrets.token_hex(8))
-        if not await self.publish(EXPLAIN, ExplainRequest(key, list_name, symbol)):
+        key = answer_key(room, secrets.token_hex(8))
+        if not await self.publish(topic, request(key)):
             raise NoAnswer("No scanner listens: `tradeul up` starts one.")
         async with self._asking() as redis:
             found = await redis.blpop([key], timeout=ANSWER_SECONDS)
         if found is None:
             raise NoAnswer(f"The scanner did not answer within {ANSWER_SECONDS:.0f} s: it is starting, or has too much to do; ask again.")
-        return msgspec.json.decode(found[1], type=ExplainAnswer)
+        return msgspec.json.decode(found[1], type=answer)
 
-    async def answer(self, request: ExplainRequest, answer: ExplainAnswer) -> None:
+    async def answer(self, request: ExplainRequest | PreviewRequest, answer: ExplainAnswer | Preview) -> None:
         async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
             pipe.rpush(request.reply_to, msgspec.json.encode(answer))
             pipe.expire(request.reply_to, ANSWER_KEPT_SECONDS)  # the asker may be gone

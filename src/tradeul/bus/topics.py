@@ -12,6 +12,7 @@
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | lists:watched | VariantsWatched | every gateway |
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| lists:preview; lists:answer:{id} | PreviewRequest; a list with one Preview, gone after 10 s | whoever asks; scanner |
 | stream:sec:filings; stream:news | streams of Filing and of Article, trimmed; an entry's number is the catalog's | filings |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
@@ -34,6 +35,7 @@ from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, 
 from tradeul.records.explanations import ExplainRequest
 from tradeul.records.filings import FILINGS_STREAM, NEWS_STREAM, Article, Filing
 from tradeul.records.lists import ListDefinition
+from tradeul.records.previews import PreviewRequest
 
 Record = TypeVar("Record")
 DELTA_CHANNELS = 16
@@ -67,6 +69,7 @@ NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
+PREVIEW = Topic("lists:preview", PreviewRequest)
 
 STREAM_LENGTH = 20_000  # entries: three busy days of filings
 FILINGS = Stream(FILINGS_STREAM, "filing", Filing)
@@ -88,8 +91,8 @@ def baselines_key(session: str) -> str:
     return f"baselines:{session}"
 
 
-def answer_key(request_id: str) -> str:
-    return f"explain:answer:{request_id}"
+def answer_key(room: str, request_id: str) -> str:
+    return f"{room}:answer:{request_id}"
 
 
 def run_status_key(session: str) -> str:
