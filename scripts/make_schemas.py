@@ -12,7 +12,7 @@ from tradeul.records.messages import ClientMessage, ServerMessage, schema
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "protocol"
 TYPES = ROOT / "src" / "tradeul" / "web" / "feed" / "messages.d.ts"
-HEAD = """// The messages of docs/protocol/*.schema.json as types for the page. Made by scripts/make_schemas.py: change the records, and run it.
+HEAD = """// The messages of docs/protocol/*.schema.json as types. Made by scripts/make_schemas.py: change the records, and run it.
 """
 TAIL = """
 /** A row: its list's columns beside symbol and rank. */

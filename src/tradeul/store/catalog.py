@@ -79,6 +79,7 @@ _runs = sa.Table(
     sa.Column("failed", sa.String, nullable=False),
     sa.Column("tasks", sa.String, nullable=False),
     sa.Column("task_seconds", sa.String, nullable=False),
+    sa.Column("requests", sa.Integer),
 )
 # What one column holds as JSON.
 _RUN_PARTS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-// The messages of docs/protocol/*.schema.json as types for the page. Made by scripts/make_schemas.py: change the records, and run it.
+// The messages of docs/protocol/*.schema.json as types. Made by scripts/make_schemas.py: change the records, and run it.
 
 export interface Connected {
   type: "connected";
