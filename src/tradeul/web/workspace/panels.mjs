@@ -1,6 +1,8 @@
 // The kinds of panels: one file each, one line here.
 
+import { editor } from "../panels/editor.mjs";
 import { list } from "../panels/list.mjs";
+import { maintenance } from "../panels/maintenance.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
@@ -21,4 +23,4 @@ import { list } from "../panels/list.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list];
+export const KINDS = [list, editor, maintenance];
