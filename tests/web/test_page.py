@@ -61,6 +61,13 @@ async def test_the_top_says_what_the_numbers_are(quiet_page):
     assert (await page.locator("#clock").text_content()).startswith("10:0")
 
 
+async def test_the_strip_counts_the_market_and_shows_the_indexes(quiet_page):
+    strip = quiet_page.locator("section.market")
+    await expect(strip).to_contain_text("Halted1")
+    await expect(strip).to_contain_text("SPY512.34+0.42 %")
+    await expect(strip).to_contain_text("IWM–")
+
+
 async def test_an_empty_list_says_why(quiet_page, fake_market):
     page = quiet_page
     await page.get_by_role("tab", name="Reversals").click()

@@ -56,7 +56,7 @@ export function format(kind, value) {
     case "dollars":
       return value < 0 ? `−$${compact(-value)}` : `$${compact(value)}`;
     case "count":
-      return grouped.format(value);
+      return grouped(value);
     default:
       return fixed(value, 2);
   }
@@ -68,12 +68,16 @@ export function tone(kind, value) {
   return value > 0 ? "up" : "down";
 }
 
-const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+/** 12,345 @param {number} value */
+export const grouped = (value) => whole.format(value);
+
 const decimals = new Map([2, 4].map((digits) => [digits, new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })]));
 
 /** @param {number} value @param {number} digits */
 function fixed(value, digits) {
-  if (Math.abs(value) >= 10_000) return grouped.format(value).replace("-", "−");
+  if (Math.abs(value) >= 10_000) return whole.format(value).replace("-", "−");
   const text = /** @type {Intl.NumberFormat} */ (decimals.get(digits)).format(Math.abs(value));
   return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
 }
@@ -87,12 +91,12 @@ function signed(value) {
 /** Three significant digits: 999, 1.23K, 45.6M, 789B. @param {number} value @returns {string} */
 function compact(value) {
   if (value < 0) return `−${compact(-value)}`;
-  if (value < 999.5) return grouped.format(value);
+  if (value < 999.5) return whole.format(value);
   for (const [unit, letter] of /** @type {[number, string][]} */ ([[1e3, "K"], [1e6, "M"], [1e9, "B"]])) {
     const scaled = value / unit;
     if (scaled < 9.995) return scaled.toFixed(2) + letter;
     if (scaled < 99.95) return scaled.toFixed(1) + letter;
-    if (scaled < 999.5 || letter === "B") return grouped.format(scaled) + letter;
+    if (scaled < 999.5 || letter === "B") return whole.format(scaled) + letter;
   }
   return DASH;
 }

@@ -46,6 +46,15 @@ export const en = {
   "workspace.unknown": "Unknown",
   "workspace.unknown_kind": "This version has no panel of the kind {kind}.",
 
+  again: "Try again",
+
+  "panel.market": "Market",
+  "market.waiting": "Counting the market…",
+  "market.up": "Up",
+  "market.down": "Down",
+  "market.unchanged": "Unchanged",
+  "market.halted": "Halted",
+
   "panel.list": "List",
   "list.title.winners": "Winners",
   "list.title.losers": "Losers",

@@ -47,6 +47,15 @@ export const es = {
   "workspace.unknown": "Desconocido",
   "workspace.unknown_kind": "Esta versión no tiene paneles del tipo {kind}.",
 
+  again: "Reintentar",
+
+  "panel.market": "Mercado",
+  "market.waiting": "Contando el mercado…",
+  "market.up": "Suben",
+  "market.down": "Bajan",
+  "market.unchanged": "Sin cambio",
+  "market.halted": "Suspendidas",
+
   "panel.list": "Lista",
   "list.title.winners": "Ganadoras",
   "list.title.losers": "Perdedoras",

@@ -3,6 +3,7 @@
 import { editor } from "../panels/editor.mjs";
 import { list } from "../panels/list.mjs";
 import { maintenance } from "../panels/maintenance.mjs";
+import { market } from "../panels/market.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
@@ -23,4 +24,4 @@ import { maintenance } from "../panels/maintenance.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list, editor, maintenance];
+export const KINDS = [list, market, editor, maintenance];

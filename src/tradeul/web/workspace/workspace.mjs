@@ -10,6 +10,7 @@ import { t } from "../words/words.mjs";
 
 const FIRST = ["gappers_up", "momentum_up", "high_volume", "new_highs"];
 const WIDE = matchMedia("(min-width: 1000px)");
+const STRIP_HEIGHT = 34;
 const KEEP_AFTER_MS = 400;
 const THEME = { name: "tradeul", className: "dockview-theme-light", gap: 6 };
 
@@ -81,10 +82,12 @@ export class Workspace {
       for (const name of [...first, ...others]) this.add("list", { list: name }, { inactive: this.dock.totalPanels > 0 });
       return;
     }
+    const strip = this.add("market", {}, { minimumHeight: STRIP_HEIGHT, maximumHeight: STRIP_HEIGHT });
+    strip.group.header.hidden = true;
     /** @type {import("dockview-core").IDockviewPanel[]} */
     const made = [];
     first.forEach((name, place) => {
-      const position = place === 0 ? undefined : { referencePanel: made[place === 3 ? 1 : 0], direction: place === 1 ? "right" : "below" };
+      const position = place === 0 ? { direction: /** @type {const} */ ("below") } : { referencePanel: made[place === 3 ? 1 : 0], direction: place === 1 ? "right" : "below" };
       made.push(this.add("list", { list: name }, { position }));
     });
     let tabs;
