@@ -83,7 +83,6 @@ export const en = {
   "list.needs_intraday": "Needs intraday data: a past close does not tell.",
   "list.lacking": "Not known of any ticker now: {columns}.",
 
-  again: "Try again",
   "panel.editor": "My lists",
   "editor.of_list": "My lists: {list}",
   "editor.title": "Title",

@@ -84,7 +84,6 @@ export const es = {
   "list.needs_intraday": "Necesita datos intradía: un cierre pasado no lo dice.",
   "list.lacking": "No se conoce de ningún valor ahora: {columns}.",
 
-  again: "Probar de nuevo",
   "panel.editor": "Mis listas",
   "editor.of_list": "Mis listas: {list}",
   "editor.title": "Título",
