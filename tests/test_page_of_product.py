@@ -99,7 +99,7 @@ def test_maintenance_says_whether_the_numbers_can_be_trusted_and_loads_again(pag
     page.keyboard.press("ArrowDown")
     chosen = page.locator(".ledger button.session").nth(1)
     expect(chosen).to_be_focused()
-    expect(page.locator(".detail h4")).to_have_text(chosen.text_content())
+    expect(page.locator(".detail h3")).to_have_text(chosen.text_content())
     expect(page.locator(".detail .partition").filter(has_text="Daily bars")).to_be_visible()
     page.get_by_role("button", name="Load all again").click()
     expect(page.locator(".maintenance .said")).to_have_text(re.compile("A run has begun|A run is under way"))

@@ -30,7 +30,7 @@ class EditorPanel {
     Object.assign(this.text, { rows: 8, spellcheck: false, className: "code", ariaLabel: t("editor.text") });
     const [left, right, body] = [element("div", "left"), element("div", "right"), element("div", "editor-body")];
     left.append(this.form.element, this.asText());
-    right.append(element("h3", "", t("editor.now")), this.preview);
+    right.append(element("h2", "", t("editor.now")), this.preview);
     body.append(left, right);
     this.element = element("section", "panel editor");
     this.element.append(this.tools(), this.said, body);

@@ -122,7 +122,7 @@ export class Ledger {
     const rows = [...(this.sessions.get(session)?.values() ?? [])];
     const tools = element("div", "tools");
     tools.append(button(t("ledger.load"), () => this.load(session, false)), button(t("ledger.again"), () => this.load(session, true)));
-    this.detail.replaceChildren(element("h4", "", sessionDate(session)), ...rows.map((row) => this.line(row)), tools);
+    this.detail.replaceChildren(element("h3", "", sessionDate(session)), ...rows.map((row) => this.line(row)), tools);
   }
 
   /** @param {Partition} partition */

@@ -36,7 +36,7 @@ class MaintenancePanel {
     const facts = element("div", "facts");
     facts.append(this.run.element, this.lacks.element, this.health.element, this.disk.element, this.plan.element);
     const calendar = element("section", "calendar");
-    calendar.append(element("h3", "", t("ledger.title")), this.ledger.element);
+    calendar.append(element("h2", "", t("ledger.title")), this.ledger.element);
     this.element = element("section", "panel maintenance");
     this.element.append(this.sentence, this.said, facts, calendar);
     this.stops = [desk.feed.status.listen(() => this.judge()), desk.newDay(() => this.clear())];
@@ -224,7 +224,7 @@ const line = (text) => element("p", "", text);
 /** A titled part of the panel. @param {string} titleKey */
 function part(titleKey) {
   const [whole, body] = [element("section", "part"), element("div", "")];
-  whole.append(element("h3", "", t(titleKey)), body);
+  whole.append(element("h2", "", t(titleKey)), body);
   /** @param {(Node | string)[]} parts */
   const say = (...parts) => {
     // What stays the same is left alone: a button under the pointer, a text that is being read.
