@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Error, async_playwright
+from playwright.async_api import Error, async_playwright, expect
 
 from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.server import ApiServer
@@ -23,6 +23,8 @@ from tradeul.store.catalog import Catalog
 from tradeul.store.layouts import LayoutStore
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 20_000  # beyond any machine that does something else too
+expect.set_options(timeout=PATIENCE_MS)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 
@@ -124,7 +126,7 @@ async def quiet_page(browser, tmp_path_factory, fake_market):
     try:
         await stand.start()
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         await page.goto(stand.url)
         yield page
     finally:
@@ -152,7 +154,7 @@ async def open_page(browser, stand):
         context = await browser.new_context(**({"viewport": {"width": 1600, "height": 1000}} | options))
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         watched = Watched(page, stand)
         await page.goto(stand.url)
         return watched
