@@ -20,7 +20,7 @@ def cell(page, name, row, column):
 
 async def texts(page, name, column):
     """A column as a person sees it, from the top."""
-    script = """(grid, column) => [...grid.querySelectorAll(`.ag-row [col-id="${column}"]`)]
+    script = """(grid, column) => [...grid.querySelectorAll(`.ag-row:not(.left) [col-id="${column}"]`)]
         .map((cell) => [Number(cell.closest("[row-index]").getAttribute("row-index")), cell.textContent])
         .sort(([left], [right]) => left - right).map(([, text]) => text)"""
     return await page.locator(f'.grid[data-list="{name}"]').evaluate(script, column)
