@@ -1,6 +1,7 @@
 """What one browser thinks of symbols: pinned, hidden today, excluded."""
 
 import pytest
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STORY = """async () => {
@@ -30,3 +31,39 @@ STORY = """async () => {
 
 async def test_hidden_is_for_a_session_excluded_for_good_and_both_outlive_a_reload(quiet_page):
     assert await quiet_page.evaluate(STORY) == ["+++", "^--", "^--", 4, "^+-", 5, True, "+++", False, 500, False, True, "-++"]
+
+
+GRID = '.grid[data-list="high_volume"]'
+
+
+def row(page, symbol):
+    return page.locator(f'{GRID} .ag-row[row-id="{symbol}"] [col-id="symbol"]')
+
+
+async def test_a_row_is_pinned_hidden_and_shown_again_from_the_keyboard_and_by_the_menu(open_page, stand):
+    watched = await open_page()
+    page, rows = watched.page, [each["symbol"] for each in stand.market.rows["high_volume"]]
+    first, second, third, fourth = rows[:4]
+    await row(page, third).click()
+    await page.keyboard.press("p")
+    await expect(page.locator(f'{GRID} .ag-row[row-id="{third}"]').first).to_have_attribute("row-index", "0")
+    await row(page, first).click()
+    await page.keyboard.press("h")
+    await expect(row(page, first)).to_have_count(0)
+    await expect(page.locator("#notice")).to_contain_text(f"{first} is hidden until the next session.")
+    await row(page, second).click(button="right")
+    await page.get_by_role("dialog", name=second).get_by_role("button", name="Hide always (X)").click()
+    await expect(page.locator(f".panel:has({GRID}) .count")).to_contain_text(f"{len(rows) - 2} of {len(rows)} rows")
+    await page.reload()
+    await expect(page.locator(f'{GRID} .ag-row[row-id="{third}"]').first).to_have_attribute("row-index", "0")
+    await expect(page.locator(f'{GRID} .ag-row[row-id="{fourth}"]').first).to_have_attribute("row-index", "1")
+    await stand.step()
+    await expect(row(page, first)).to_have_count(0)
+    await row(page, third).click(button="right")
+    await page.get_by_role("button", name="All pinned and hidden symbols…").click()
+    for name in (f"{third}: Unpin", f"{first}: Show again", f"{second}: Show again"):
+        await page.get_by_role("button", name=name).click()
+    await expect(page.get_by_role("dialog")).to_contain_text("None. P on a row pins it")
+    await page.keyboard.press("Escape")
+    await expect(row(page, first)).to_have_count(1)
+    assert not watched.complaints

@@ -3,11 +3,13 @@
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
 import { say } from "./workspace/notice.mjs";
+import { showMarks } from "./panels/marking.mjs";
 import { Signal } from "./signal.mjs";
-import { language, translate } from "./words/words.mjs";
+import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
 import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
+import { Marks } from "./workspace/marks.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
 import { showStatus } from "./workspace/status.mjs";
@@ -18,6 +20,7 @@ import { Workspace } from "./workspace/workspace.mjs";
 document.documentElement.lang = language;
 translate(document);
 
+const settings = new Settings();
 const feed = new Feed((config) => Object.assign(desk.config, config));
 
 /** @type {Desk} */
@@ -26,7 +29,8 @@ const desk = {
   api: new Api(() => feed.connection.refuse()),
   links: new Links(),
   commands: new Commands(),
-  settings: new Settings(),
+  settings,
+  marks: new Marks(settings, feed.day),
   config: { socket: "", mode: "", simulated: false, version: "" },
   issueClass: new Signal(""),
   frozen: new Signal(false),
@@ -39,6 +43,7 @@ const desk = {
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+desk.commands.add({ id: "marks", title: () => t("marks.title"), run: () => showMarks(desk) });
 freezeBy(desk.commands, desk.frozen);
 document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));

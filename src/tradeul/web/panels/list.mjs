@@ -7,6 +7,7 @@ import { en } from "../words/en.mjs";
 import { has, t } from "../words/words.mjs";
 import { chooseColumns } from "./chooser.mjs";
 import { gridOptions } from "./grid.mjs";
+import { markRows, marking, pinnedFirst } from "./marking.mjs";
 import { Rows } from "./rows.mjs";
 
 /** @typedef {import("../feed/feed.mjs").Head} Head */
@@ -40,6 +41,7 @@ class ListPanel {
     /** @type {string | undefined} */
     this.watched = undefined;
     this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow()), desk.frozen.listen(() => this.hold())];
+    this.stops.push(markRows(this.body, () => this.grid, desk));
     this.body.addEventListener("pointermove", (event) => this.point(event));
     this.body.addEventListener("pointerleave", () => this.unpoint());
     this.define();
@@ -90,9 +92,13 @@ class ListPanel {
   /** What the grid has of this panel. @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>} */
   own() {
     return {
+      ...marking(this.desk.marks),
       initialState: this.view,
       getDocument: () => this.element.ownerDocument, // that of a window of its own, perhaps
-      postSortRows: ({ nodes }) => this.rows.sort(nodes),
+      postSortRows: ({ nodes }) => {
+        this.rows.sort(nodes);
+        pinnedFirst(this.desk.marks, nodes);
+      },
       onFilterChanged: () => this.describe(),
       onStateUpdated: ({ state, sources }) => {
         if (sources.includes("gridInitializing") || !KEPT.some((name) => sources.includes(name))) return;

@@ -237,4 +237,18 @@ export const en = {
   "dataset.metadata_enrich": "Details",
   "dataset.redis_sync": "Bus",
   "dataset.new_trading_day": "New day",
+
+  "marks.title": "Pinned and hidden symbols",
+  "marks.all": "All pinned and hidden symbols…",
+  "marks.pin": "Pin on top of every list (P)",
+  "marks.unpin": "Unpin",
+  "marks.hide": "Hide today (H)",
+  "marks.exclude": "Hide always (X)",
+  "marks.show": "Show again",
+  "marks.pinned": "On top of every list",
+  "marks.hidden": "Hidden today",
+  "marks.excluded": "Always hidden",
+  "marks.none": "None. P on a row pins it, H hides it today, X always.",
+  "marks.said_hidden": "{symbol} is hidden until the next session.",
+  "marks.said_excluded": "{symbol} is hidden always, in this browser.",
 };

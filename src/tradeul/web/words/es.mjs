@@ -238,4 +238,18 @@ export const es = {
   "dataset.metadata_enrich": "Detalles",
   "dataset.redis_sync": "Bus",
   "dataset.new_trading_day": "Nuevo día",
+
+  "marks.title": "Símbolos fijados y ocultos",
+  "marks.all": "Todos los símbolos fijados y ocultos…",
+  "marks.pin": "Fijar arriba en todas las listas (P)",
+  "marks.unpin": "No fijar más",
+  "marks.hide": "Ocultar hoy (H)",
+  "marks.exclude": "Ocultar siempre (X)",
+  "marks.show": "Mostrar de nuevo",
+  "marks.pinned": "Arriba en todas las listas",
+  "marks.hidden": "Ocultos hoy",
+  "marks.excluded": "Siempre ocultos",
+  "marks.none": "Ninguno. P en una fila la fija, H la oculta hoy, X siempre.",
+  "marks.said_hidden": "{symbol} está oculto hasta la próxima sesión.",
+  "marks.said_excluded": "{symbol} está oculto siempre, en este navegador.",
 };

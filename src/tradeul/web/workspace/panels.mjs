@@ -16,6 +16,7 @@ import { market } from "../panels/market.mjs";
  * @property {import("./links.mjs").Links} links
  * @property {import("./commands.mjs").Commands} commands
  * @property {import("./settings.mjs").Settings} settings
+ * @property {import("./marks.mjs").Marks} marks
  * @property {import("../feed/connection.mjs").Config} config
  * @property {import("../signal.mjs").Signal<string>} issueClass  which issues the lists show; "": each list's own
  * @property {import("../signal.mjs").Signal<boolean>} frozen  the order of lists is held
