@@ -78,8 +78,8 @@ async def test_after_a_lost_gateway_no_row_is_lost_and_none_is_a_phantom(open_pa
 
 SAID = """async (status) => {
     const { show } = await import("/workspace/status.mjs");
-    const usual = { connection: "open", session: "2026-03-06", phase: "MARKET_OPEN", mode: "LIVE", stale: false, ageMs: 1, lagMs: 1, refused: 0 };
-    show({ ...usual, ...status });
+    const usual = { connection: "open", session: "2026-03-06", phase: "MARKET_OPEN", mode: "LIVE" };
+    show({ ...usual, stale: false, ageMs: 1, lagMs: 1, refused: 0, ...status });
     const strip = document.getElementById("marked");
     return strip.hidden ? null : strip.textContent.trim();
 }"""
