@@ -97,7 +97,6 @@ export const en = {
   "badge.halted": "Trading is halted",
   "badge.ssr": "Short-sale restriction",
   "badge.leverage": "Fund with a leverage of {leverage}",
-  "badge.ipo": "Listed within the last sessions",
   "badge.filing": "Filed {form} since the last close",
   "badge.news": "News since the last close",
   "badge.partial": "Today's earlier minutes are still being loaded",

@@ -98,7 +98,6 @@ export const es = {
   "badge.halted": "Negociación suspendida",
   "badge.ssr": "Restricción de ventas en corto",
   "badge.leverage": "Fondo con apalancamiento de {leverage}",
-  "badge.ipo": "Cotiza desde hace pocas sesiones",
   "badge.filing": "Registró {form} desde el último cierre",
   "badge.news": "Noticias desde el último cierre",
   "badge.partial": "Aún se cargan los minutos anteriores de hoy",
