@@ -25,10 +25,9 @@ TRANSFERRED = """() => [performance.getEntriesByType("navigation")[0], ...perfor
 # Every list in a group of its own: what is behind a tab costs nothing.
 SPREAD = """async () => {
     for (const tab of [...document.querySelectorAll("[role=tab]")].slice(5)) {
-        const group = tab.closest(".dv-groupview");
-        const { left, top, width, height } = group.getBoundingClientRect();
-        tab.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true, shiftKey: true, clientX: left + width / 2, clientY: top + height / 2 }));
-        document.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+        const { left, top } = tab.closest(".dv-groupview").getBoundingClientRect();
+        const float = { bubbles: true, shiftKey: true, clientX: left + 200, clientY: top + 100 };
+        tab.dispatchEvent(new PointerEvent("pointerdown", float));
         window.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
     }
     return document.querySelectorAll(".grid .ag-root-wrapper").length;
