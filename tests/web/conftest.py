@@ -45,11 +45,11 @@ def fake_market():
 class Stand:
     """What serves the page. The market moves when a test says so."""
 
-    def __init__(self, state, fake_market):
+    def __init__(self, state, fake_market, token=None):
         self.clock = SimulatedClock(datetime.now(UTC), fake_market.START, 1.0)
         self.valkey = EmbeddedServer(state, SystemClock())
         self.market = fake_market.Market()
-        self.callers = Callers()
+        self.callers = Callers(token=token)
         self.catalog = Catalog(f"sqlite:///{state / 'catalog.db'}")
         self.gateway_port = 0
         self.tasks = {}
@@ -108,14 +108,25 @@ async def browser():
         yield chromium
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def stand(tmp_path, fake_market):
-    stand = Stand(tmp_path, fake_market)
+@asynccontextmanager
+async def standing(state, fake_market, token=None):
+    stand = Stand(state, fake_market, token)
     try:
         await stand.start()
         yield stand
     finally:
         await stand.stop()
+
+
+@pytest.fixture(scope="session")
+def make_stand():
+    return standing
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stand(tmp_path, fake_market):
+    async with standing(tmp_path, fake_market) as stand:
+        yield stand
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

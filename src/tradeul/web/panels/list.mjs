@@ -35,7 +35,7 @@ class ListPanel {
     this.body.dataset.list = list;
     this.rows = new Rows(this.body);
     this.note = element("p", "note");
-    this.element.append(top, this.body, this.note, element("div", "watermark", t("simulated.mark")));
+    this.element.append(top, this.body, this.note, element("div", "watermark", t("mode.SIMULATED.mark")));
     this.isShown = false;
     this.isPointed = false;
     /** @type {string | undefined} */
