@@ -18,7 +18,7 @@ def group(page, name):
 
 async def close(page, name):
     await tab(page, name).click()
-    await tab(page, name).get_by_role("button").click()
+    await tab(page, name).locator(".tab-close").click()
     await expect(tab(page, name)).to_have_count(0)
 
 

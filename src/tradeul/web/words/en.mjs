@@ -54,6 +54,7 @@ export const en = {
   "api.status": "The server answered {status} and said no more.",
 
   close: "Close",
+  strips: "What to know of the numbers",
 
   "layouts.title": "Layouts",
   "layouts.keys": "Layouts (Alt+L)",
@@ -76,6 +77,7 @@ export const en = {
 
   "workspace.starting": "Waiting for the lists: a market that starts takes some seconds.",
   "workspace.bare": "Nothing is open.",
+  "workspace.close": "Close (Delete)",
   "workspace.unknown": "Unknown",
   "workspace.unknown_kind": "This version has no panel of the kind {kind}.",
 

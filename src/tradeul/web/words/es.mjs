@@ -55,6 +55,7 @@ export const es = {
   "api.status": "El servidor respondió {status} y no dijo más.",
 
   close: "Cerrar",
+  strips: "Lo que hay que saber de los números",
 
   "layouts.title": "Disposiciones",
   "layouts.keys": "Disposiciones (Alt+L)",
@@ -77,6 +78,7 @@ export const es = {
 
   "workspace.starting": "A la espera de las listas: un mercado que arranca tarda unos segundos.",
   "workspace.bare": "No hay nada abierto.",
+  "workspace.close": "Cerrar (Supr)",
   "workspace.unknown": "Desconocido",
   "workspace.unknown_kind": "Esta versión no tiene paneles del tipo {kind}.",
 
