@@ -19,9 +19,10 @@ def cell(page, name, row, column):
 
 
 async def texts(page, name, column):
-    """A column as a person sees it, from the top."""
+    """A column as a person sees it, from the top; badges beside the symbol are no part of it."""
     script = """(grid, column) => [...grid.querySelectorAll(`.ag-row:not(.left) [col-id="${column}"]`)]
-        .map((cell) => [Number(cell.closest("[row-index]").getAttribute("row-index")), cell.textContent])
+        .map((cell) => [cell.closest("[row-index]"), cell.querySelector(".symbol")?.firstChild ?? cell])
+        .map(([row, shown]) => [Number(row.getAttribute("row-index")), shown.textContent])
         .sort(([left], [right]) => left - right).map(([, text]) => text)"""
     return await page.locator(f'.grid[data-list="{name}"]').evaluate(script, column)
 
@@ -42,7 +43,6 @@ async def test_rows_appear_numbers_change_and_nothing_complains(open_page, stand
     for _ in range(6):
         await stand.step()
     rows = stand.market.rows["gappers_up"]
-    await expect(cell(page, "gappers_up", 0, "symbol")).to_have_text(rows[0]["symbol"])
     await expect(page.locator('.panel:has([data-list="gappers_up"]) .count')).to_have_text(f"{len(rows)} rows")
     await shows(page, "gappers_up", "symbol", [row["symbol"] for row in rows])
     assert await texts(page, "gappers_up", "price") != before
@@ -214,10 +214,9 @@ async def test_a_persons_sorting_keeps_unknown_below_and_ends_in_the_lists_order
         rows = sorted(
             stand.market.rows["high_volume"], key=lambda row: (row["rvol_5m"] is None, direction * (row["rvol_5m"] or 0), row["rank"])
         )
-        await expect(cell(page, "high_volume", 0, "symbol")).to_have_text(rows[0]["symbol"])
+        await shows(page, "high_volume", "symbol", [row["symbol"] for row in rows])
     assert known < len(order)
     await header.click()
-    await expect(cell(page, "high_volume", 0, "symbol")).to_have_text(order[0])
     await shows(page, "high_volume", "symbol", order)
 
 
