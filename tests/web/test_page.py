@@ -18,18 +18,23 @@ def cell(page, name, row, column):
     return page.locator(f'.grid[data-list="{name}"] [row-index="{row}"] [col-id="{column}"]')
 
 
+async def stands_first(page, name, symbol):
+    """By the row itself: badges stand beside a symbol."""
+    await expect(page.locator(f'.grid[data-list="{name}"] .ag-row[row-index="0"]:not(.left)').first).to_have_attribute("row-id", symbol)
+
+
 async def texts(page, name, column):
-    """A column as a person sees it, from the top; badges beside the symbol are no part of it."""
+    """A column as a person sees it, from the top."""
     script = """(grid, column) => [...grid.querySelectorAll(`.ag-row:not(.left) [col-id="${column}"]`)]
-        .map((cell) => [cell.closest("[row-index]"), cell.querySelector(".symbol")?.firstChild ?? cell])
-        .map(([row, shown]) => [Number(row.getAttribute("row-index")), shown.textContent])
+        .map((cell) => [Number(cell.closest("[row-index]").getAttribute("row-index")),
+            column === "symbol" ? cell.closest("[row-id]").getAttribute("row-id") : cell.textContent])
         .sort(([left], [right]) => left - right).map(([, text]) => text)"""
     return await page.locator(f'.grid[data-list="{name}"]').evaluate(script, column)
 
 
 async def shows(page, name, column, expected):
     """Wait until the rows that fit the window are the first of ``expected``: a batch of changes is drawn a moment later."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (shown := await texts(page, name, column)) or shown != expected[: len(shown)]:
             await asyncio.sleep(0.02)
 
@@ -43,6 +48,7 @@ async def test_rows_appear_numbers_change_and_nothing_complains(open_page, stand
     for _ in range(6):
         await stand.step()
     rows = stand.market.rows["gappers_up"]
+    await stands_first(page, "gappers_up", rows[0]["symbol"])
     await expect(page.locator('.panel:has([data-list="gappers_up"]) .count')).to_have_text(f"{len(rows)} rows")
     await shows(page, "gappers_up", "symbol", [row["symbol"] for row in rows])
     assert await texts(page, "gappers_up", "price") != before
@@ -214,9 +220,10 @@ async def test_a_persons_sorting_keeps_unknown_below_and_ends_in_the_lists_order
         rows = sorted(
             stand.market.rows["high_volume"], key=lambda row: (row["rvol_5m"] is None, direction * (row["rvol_5m"] or 0), row["rank"])
         )
-        await shows(page, "high_volume", "symbol", [row["symbol"] for row in rows])
+        await stands_first(page, "high_volume", rows[0]["symbol"])
     assert known < len(order)
     await header.click()
+    await stands_first(page, "high_volume", order[0])
     await shows(page, "high_volume", "symbol", order)
 
 
