@@ -24,6 +24,8 @@ from tradeul.scanner.columns import COLUMNS, KINDS
 from tradeul.scanner.floors import MOMENT
 from tradeul.scanner.sql import Expression, compile_condition, compile_order, unknown_column
 
+# What a row carries whatever its list shows: what is special about its ticker.
+BADGES = ("halted", "ssr", "leverage", "corp_action", "filing_form", "news_at", "partial")
 MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
 MAX_ROWS = 100
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,6 +51,10 @@ class ScanList(NamedTuple):
     @property
     def name(self) -> str:
         return self.definition.name
+
+    def is_same(self, other: "ScanList") -> bool:
+        """Whether both ask and show the same; compiled expressions cannot be compared."""
+        return self.definition == other.definition and self.floors == other.floors
 
 
 class _Variant(msgspec.Struct, forbid_unknown_fields=True):
@@ -130,7 +136,7 @@ def _fields(body: dict[str, Any], place: str) -> _List:
 
 def _scan_list(name: str, found: _List, floors: tuple[Floor, ...], built_in: bool, place: str) -> ScanList:
     if NAME.fullmatch(name) is None:
-        raise ListError(f"{place}: a name has 1 to 40 small letters, digits and underscores, a letter first.")
+        raise ListError(f"{place}, name: it has 1 to 40 small letters, digits and underscores, a letter first.")
     if found.issue_class not in CLASSES:
         raise ListError(f"{place}, class: {found.issue_class!r} is none of {', '.join(CLASSES)}.")
     if not 1 <= found.limit <= MAX_ROWS:
@@ -196,8 +202,8 @@ def _checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
 
 
 def _cells(columns: Sequence[str], questions: Mapping[Phase, Question]) -> tuple[str, ...]:
-    """The list's columns, then those of its where and order: a row shows why it is there."""
-    inputs: set[str] = set()
+    """The list's columns, then those of its where and order: a row shows why it is there; and what is special about its ticker."""
+    inputs: set[str] = set(BADGES)
     for question in questions.values():
         inputs |= question.where.inputs.union(*(expression.inputs for expression, _ in question.order))
     return (*columns, *sorted(name for name in inputs - set(columns) - {"symbol"} if COLUMNS[name].on_wire))
@@ -263,10 +269,29 @@ class ListFolder:
             text = (self._folder / name).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ListError(f"{name}: cannot be read ({error}).") from error
-        found = parse(text, source=name, floors=self._built_in[0].floors if self._built_in else ())
+        found = parse(text, source=name, floors=self._floors)
+        self._refuse_taken(found, name)
+        return found
+
+    def check(self, text: str) -> ScanList:
+        """The one list of ``text``, as it would be in a file of its own name.
+
+        Raises:
+            ListError: it holds another number of lists, or the folder would refuse it.
+        """
+        found = parse(text, source="the text", floors=self._floors)
+        if len(found) != 1:
+            raise ListError(f"the text: {len(found)} lists; write one, as [lists.mine].")
+        self._refuse_taken(found, f"{found[0].name}.toml")
+        return found[0]
+
+    @property
+    def _floors(self) -> tuple[Floor, ...]:
+        return self._built_in[0].floors if self._built_in else ()
+
+    def _refuse_taken(self, found: Sequence[ScanList], name: str) -> None:
         taken = {other.name: "a built-in list" for other in self._built_in}
         taken |= {other.name: file for file, others in self._good.items() if file != name for other in others}
         for scan_list in found:
             if scan_list.name in taken:
-                raise ListError(f"{name}, list {scan_list.name!r}: the name belongs to {taken[scan_list.name]}; choose another.")
-        return found
+                raise ListError(f"{name}, list {scan_list.name!r}, name: it belongs to {taken[scan_list.name]}; choose another.")

@@ -2,10 +2,16 @@
 
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
+import { sessionDate } from "./format.mjs";
+import { showMarks } from "./panels/marking.mjs";
 import { Signal } from "./signal.mjs";
-import { language, translate } from "./words/words.mjs";
+import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
+import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
+import { askForToken } from "./workspace/login.mjs";
+import { Marks } from "./workspace/marks.mjs";
+import { say } from "./workspace/notice.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
 import { showStatus } from "./workspace/status.mjs";
@@ -16,6 +22,7 @@ import { Workspace } from "./workspace/workspace.mjs";
 document.documentElement.lang = language;
 translate(document);
 
+const settings = new Settings();
 const feed = new Feed((config) => Object.assign(desk.config, config));
 
 /** @type {Desk} */
@@ -24,15 +31,23 @@ const desk = {
   api: new Api(() => feed.connection.refuse()),
   links: new Links(),
   commands: new Commands(),
-  settings: new Settings(),
+  settings,
+  marks: new Marks(settings, feed.day),
   config: { socket: "", mode: "", simulated: false, version: "" },
   issueClass: new Signal(""),
+  frozen: new Signal(false),
   open: (kind, params) => workspace.open(kind, params),
   newDay: (listener) => feed.day.listen(listener),
+  say,
   changed: (panel) => workspace.changed(panel),
 };
 
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+desk.commands.add({ id: "marks", title: () => t("marks.title"), run: () => showMarks(desk) });
+freezeBy(desk.commands, desk.frozen);
+askForToken(desk);
+desk.newDay(() => desk.say(t("day.begun", { session: sessionDate(feed.day.value ?? "") })));
+document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));
