@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import gzip
 import hashlib
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from tests.schema_fuzz import found_nothing
 from tradeul import __version__
+from tradeul.api.page import page_folder
 from tradeul.api.server import ApiServer
 from tradeul.bus import redis
 from tradeul.bus.embedded import EmbeddedServer
@@ -212,6 +214,28 @@ async def test_modules_have_a_type_that_browsers_run_and_are_revalidated(stand):
         assert (response.content_type, response.headers["Cache-Control"]) == ("text/javascript", "no-cache")
         _, body = await stand.get(path, 304, **{"If-None-Match": response.headers["ETag"]})
         assert body == b""
+
+
+async def test_the_pages_files_are_packed_for_who_takes_it_and_the_whole_first_load_is_small(stand):
+    folder = page_folder()
+    read = [path for path in folder.rglob("*") if path.suffix in (".html", ".mjs", ".css", ".svg")]
+    size = 0
+    for path in read:
+        address = f"{stand.url}/{path.relative_to(folder)}"
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.get(address, headers={"Accept-Encoding": "gzip"}) as answer,
+        ):
+            packed = await answer.read()
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(packed) == path.read_bytes()
+            etag = answer.headers["ETag"]
+        size += len(packed)
+        await stand.get(f"/{path.relative_to(folder)}", 304, **{"If-None-Match": etag, "Accept-Encoding": "gzip"})
+        response, body = await stand.get(f"/{path.relative_to(folder)}", **{"Accept-Encoding": "identity"})
+        assert "Content-Encoding" not in response.headers
+        assert body == path.read_bytes()
+    assert size < 1_500_000
 
 
 @pytest.mark.parametrize("path", ["/../server.py", "/%2e%2e/api/server.py", "/..%2fapi%2fserver.py", "/vendor/../../api/server.py"])

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Error, async_playwright
+from playwright.async_api import Error, async_playwright, expect
 
+from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.server import ApiServer
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
@@ -18,8 +19,12 @@ from tradeul.clock import SimulatedClock, SystemClock
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
+from tradeul.store.catalog import Catalog
+from tradeul.store.layouts import LayoutStore
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 20_000  # beyond any machine that does something else too
+expect.set_options(timeout=PATIENCE_MS)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 
@@ -40,11 +45,12 @@ def fake_market():
 class Stand:
     """What serves the page. The market moves when a test says so."""
 
-    def __init__(self, state, fake_market):
+    def __init__(self, state, fake_market, token=None):
         self.clock = SimulatedClock(datetime.now(UTC), fake_market.START, 1.0)
         self.valkey = EmbeddedServer(state, SystemClock())
         self.market = fake_market.Market()
-        self.callers = Callers()
+        self.callers = Callers(token=token)
+        self.catalog = Catalog(f"sqlite:///{state / 'catalog.db'}")
         self.gateway_port = 0
         self.tasks = {}
 
@@ -53,12 +59,15 @@ class Stand:
         self.bus = Bus(self.valkey.url, SystemClock())
         await self.bus.put_lists(self.market.definitions)
         await self.start_gateway()
-        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, 0, self.gateway_port)
+        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, 0, self.gateway_port, beside=self.beside())
         self.tasks["api"] = asyncio.create_task(self.api.run())
         await self.api.started.wait()
         self.callers.page_ports.add(self.api.port)
         self.url = f"http://127.0.0.1:{self.api.port}/"
         await self.step()
+
+    def beside(self):
+        return [LayoutRoutes(LayoutStore(self.catalog))]
 
     async def start_gateway(self):
         gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, self.gateway_port)
@@ -79,6 +88,7 @@ class Stand:
             await self.end(name)
         await self.bus.close()
         await self.valkey.stop()
+        self.catalog.close()
 
 
 @asynccontextmanager
@@ -98,14 +108,25 @@ async def browser():
         yield chromium
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def stand(tmp_path, fake_market):
-    stand = Stand(tmp_path, fake_market)
+@asynccontextmanager
+async def standing(state, fake_market, token=None):
+    stand = Stand(state, fake_market, token)
     try:
         await stand.start()
         yield stand
     finally:
         await stand.stop()
+
+
+@pytest.fixture(scope="session")
+def make_stand():
+    return standing
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stand(tmp_path, fake_market):
+    async with standing(tmp_path, fake_market) as stand:
+        yield stand
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -116,7 +137,7 @@ async def quiet_page(browser, tmp_path_factory, fake_market):
     try:
         await stand.start()
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         await page.goto(stand.url)
         yield page
     finally:
@@ -144,7 +165,7 @@ async def open_page(browser, stand):
         context = await browser.new_context(**({"viewport": {"width": 1600, "height": 1000}} | options))
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         watched = Watched(page, stand)
         await page.goto(stand.url)
         return watched

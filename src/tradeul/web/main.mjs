@@ -2,10 +2,14 @@
 
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
+import { sessionDate } from "./format.mjs";
 import { Signal } from "./signal.mjs";
-import { language, translate } from "./words/words.mjs";
+import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
+import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
+import { askForToken } from "./workspace/login.mjs";
+import { say } from "./workspace/notice.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
 import { showStatus } from "./workspace/status.mjs";
@@ -27,12 +31,18 @@ const desk = {
   settings: new Settings(),
   config: { socket: "", mode: "", simulated: false, version: "" },
   issueClass: new Signal(""),
+  frozen: new Signal(false),
   open: (kind, params) => workspace.open(kind, params),
   newDay: (listener) => feed.day.listen(listener),
+  say,
   changed: (panel) => workspace.changed(panel),
 };
 
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+freezeBy(desk.commands, desk.frozen);
+askForToken(desk);
+desk.newDay(() => desk.say(t("day.begun", { session: sessionDate(feed.day.value ?? "") })));
+document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));
