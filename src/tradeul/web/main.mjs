@@ -4,6 +4,7 @@ import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
 import { sessionDate } from "./format.mjs";
 import { Signal } from "./signal.mjs";
+import { startActivity } from "./panels/activity.mjs";
 import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
 import { freezeBy } from "./workspace/freeze.mjs";
@@ -41,6 +42,7 @@ const desk = {
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+startActivity(desk);
 freezeBy(desk.commands, desk.frozen);
 askForToken(desk);
 desk.newDay(() => desk.say(t("day.begun", { session: sessionDate(feed.day.value ?? "") })));

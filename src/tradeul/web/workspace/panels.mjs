@@ -1,5 +1,6 @@
 // The kinds of panels: one file each, one line here.
 
+import { activity } from "../panels/activity.mjs";
 import { chart } from "../panels/chart.mjs";
 import { facts } from "../panels/facts.mjs";
 import { list } from "../panels/list.mjs";
@@ -29,4 +30,4 @@ import { why } from "../panels/why.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list, market, chart, facts, rvol, why, news];
+export const KINDS = [list, market, chart, facts, rvol, why, news, activity];
