@@ -95,14 +95,14 @@ class SlotRvol(msgspec.Struct, frozen=True):
     """As it stood when the slot ended."""
 
     slot: int
-    volume: float  # shares since 04:00
+    volume: float | None  # shares since 04:00; None: of the running session, whose slots history does not hold yet
     expected: float | None
     rvol: float | None
     baseline: str  # ready, thin, none
 
 
 class Rvol(msgspec.Struct, frozen=True, kw_only=True):
-    """Relative volume of a past session, by the sessions before it."""
+    """Relative volume of a session, by the sessions before it; of the running one what is usual."""
 
     symbol: str
     bearer: Bearer | None

@@ -3,6 +3,7 @@
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
 import { sessionDate } from "./format.mjs";
+import { startActivity } from "./panels/activity.mjs";
 import { showMarks } from "./panels/marking.mjs";
 import { Signal } from "./signal.mjs";
 import { language, t, translate } from "./words/words.mjs";
@@ -46,6 +47,7 @@ const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
 desk.commands.add({ id: "marks", title: () => t("marks.title"), run: () => showMarks(desk) });
+startActivity(desk);
 freezeBy(desk.commands, desk.frozen);
 askForToken(desk);
 desk.newDay(() => desk.say(t("day.begun", { session: sessionDate(feed.day.value ?? "") })));

@@ -232,8 +232,8 @@ def usual_volume(stand, symbol, session):
     return np.cumsum(np.mean(days[first:], axis=0)) if days[first:] else np.full(192, np.nan), len(days[first:]), own
 
 
-@pytest.mark.parametrize("session", [date(2025, 12, 1), EARLY_CLOSE, date(2025, 11, 26), date(2025, 11, 25), date(2025, 11, 13)])
-async def test_rvol_is_its_definition(stand, session):
+@pytest.mark.parametrize("session", [SESSION, date(2025, 12, 1), EARLY_CLOSE, date(2025, 11, 26), date(2025, 11, 25), date(2025, 11, 13)])
+async def test_rvol_is_its_definition_and_of_the_running_session_what_is_usual(stand, session):
     for symbol in TOLD:
         expected, sessions, own = usual_volume(stand, symbol, session)
         told = await stand.json(f"/api/rvol/{symbol}?session={session}")
@@ -242,9 +242,9 @@ async def test_rvol_is_its_definition(stand, session):
         for row in told["slots"]:
             slot = row["slot"]
             usual = None if math.isnan(expected[slot]) else expected[slot]
-            assert row["volume"] == pytest.approx(volume[slot])
+            assert row["volume"] == (None if session == SESSION else pytest.approx(volume[slot]))
             assert row["expected"] == (None if usual is None else pytest.approx(usual, rel=1e-9))
-            assert row["rvol"] == (pytest.approx(volume[slot] / usual, rel=1e-9) if usual else None)
+            assert row["rvol"] == (pytest.approx(volume[slot] / usual, rel=1e-9) if usual and session != SESSION else None)
             good = "none" if usual is None else "ready" if sessions >= 5 and usual >= 1000 else "thin"
             assert row["baseline"] == good
         (one,) = (await stand.json(f"/api/rvol/{symbol}?session={session}&slot=77"))["slots"]

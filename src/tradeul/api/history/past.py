@@ -245,29 +245,35 @@ class Past:
     # ---- what lists stand on
 
     def rvol(self, symbol: str, session: date, slot: int | None) -> Rvol:
-        """Raises NotKept: the session's slots are not there; QuestionRefused: it has no such slot."""
+        """Of the running session what is usual; its own shares are not history's to tell until they are kept.
+
+        Raises:
+            NotKept: the slots of an earlier session are not there; QuestionRefused: the session has no such slot.
+        """
         hours = self._calendar.hours(session)
         if slot is not None and not 0 <= slot < hours.slots:
             raise QuestionRefused(f"slot={slot}: {session} has slots 0 to {hours.slots - 1}, of five minutes from 04:00 ET on.")
         today = self._rows.rows(VOLUME_SLOTS, session, symbol, ("slot", "volume"))
-        if today is None:
+        averaged = self._averaged(session)
+        if today is None and (session != self.current_session() or not averaged):
             raise NotKept(self._holds(VOLUME_SLOTS, session))
         tenure = self.bearers.tenure(symbol, session)
-        if not bears(tenure, session):
+        if today is not None and not bears(tenure, session):
             today = {name: values[:0] for name, values in today.items()}
-        before = within(tenure, self._averaged(session))
+        before = within(tenure, averaged)
         adjust = self._factors_for(symbol, before, session)
         rows = [self._rows.rows(VOLUME_SLOTS, each, symbol, ("slot", "volume")) for each in before]
         folded = ((np.zeros(len(own["slot"]), np.int64), own["slot"].astype(np.int64), own["volume"] / factor)
                   for own, factor in zip(rows, adjust, strict=True) if own is not None)  # fmt: skip
         usual = profile(1, folded)
-        own_volume = np.zeros(hours.slots)
-        own_volume[today["slot"]] = today["volume"]
+        own_volume = np.full(hours.slots, np.nan if today is None else 0.0)
+        if today is not None:
+            own_volume[today["slot"]] = today["volume"]
         volume, expected = np.cumsum(own_volume), usual.cumulative[0, : hours.slots]
         ratios, grades = relative_volume(volume, expected), quality(expected, np.full(hours.slots, float(usual.sessions[0])))
         wanted = range(hours.slots) if slot is None else [slot]
-        told = [SlotRvol(s, float(volume[s]), _known(expected[s]), _known(ratios[s]), QUALITIES[int(grades[s])]) for s in wanted]
-        if not len(today["slot"]) and not usual.sessions[0]:
+        told = [SlotRvol(s, _known(volume[s]), _known(expected[s]), _known(ratios[s]), QUALITIES[int(grades[s])]) for s in wanted]
+        if (today is None or not len(today["slot"])) and not usual.sessions[0]:
             self.check_known(symbol)
         bearer = self.bearers.told(tenure)
         return Rvol(symbol=symbol, bearer=bearer, session=session, sessions=int(usual.sessions[0]), slots=tuple(told))

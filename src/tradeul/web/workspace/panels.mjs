@@ -1,9 +1,15 @@
 // The kinds of panels: one file each, one line here.
 
+import { activity } from "../panels/activity.mjs";
+import { chart } from "../panels/chart.mjs";
 import { editor } from "../panels/editor.mjs";
+import { facts } from "../panels/facts.mjs";
 import { list } from "../panels/list.mjs";
 import { maintenance } from "../panels/maintenance.mjs";
 import { market } from "../panels/market.mjs";
+import { news } from "../panels/news.mjs";
+import { rvol } from "../panels/rvol.mjs";
+import { why } from "../panels/why.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
@@ -27,4 +33,4 @@ import { market } from "../panels/market.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list, market, editor, maintenance];
+export const KINDS = [list, market, chart, facts, rvol, why, news, activity, editor, maintenance];
