@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     simulator_port: int = Field(8090, ge=0, le=65535)
 
     redis_url: str | None = None
+    database_url: str | None = Field(None, pattern=r"^postgres(ql)?://.+")
     vendor_rest: str | None = None
     vendor_stream: str | None = None
     vendor_files: str | None = None
@@ -129,4 +130,6 @@ def load_settings(**overrides: object) -> Settings:
             raise SettingsError(f"{first['ctx']['error']}. Correct it, or unset it to use the default.") from error
         place = str(first["loc"][0])
         name = place if place.isupper() else f"TRADEUL_{place.upper()}"
+        if place == "database_url":  # it may hold a password
+            first |= {"input": "…", "msg": "an address as postgresql://user:password@host/database is expected"}
         raise SettingsError(f"{name}={first['input']!r}: {first['msg']}. Correct it, or unset it to use the default.") from error

@@ -9,11 +9,11 @@ from datetime import UTC
 from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
 from tradeul.assemble.state import (
     MAINTENANCE,
-    catalog_url,
     claimed_state,
     is_simulated,
     simulated_clock,
     simulator_host,
+    standing_catalog_url,
     state_folder,
 )
 from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
@@ -59,7 +59,8 @@ def standing(settings: Settings) -> Status:
         kept = state / "clock.json"
         started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
         clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at.astimezone(UTC))
-    rows = Catalog(catalog_url(state)).ledger() if (state / "catalog.db").exists() else []
+    url = standing_catalog_url(settings, simulated=simulated)
+    rows = [] if url is None else Catalog(url).ledger()
     ledger = {(row.dataset, row.session): row for row in rows}
     return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")
 

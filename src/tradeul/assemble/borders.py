@@ -110,7 +110,7 @@ async def open_stores(
     settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
 ) -> Stores:
     lake = Lake(place.state / "lake", __version__, place.simulated)
-    catalog = await asyncio.to_thread(Catalog, catalog_url(place.state))
+    catalog = await asyncio.to_thread(Catalog, catalog_url(settings, simulated=place.simulated))
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
     await stack.enter_async_context(http)
     market = PolygonClient(http, place.vendor.rest)

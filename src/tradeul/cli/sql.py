@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.state import catalog_url, is_simulated, state_folder
+from tradeul.assemble.state import is_simulated, standing_catalog_url, state_folder
 from tradeul.errors import NotKept
 from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
@@ -22,11 +22,12 @@ SHOWN_CHARACTERS = 40
 
 async def sql(settings: Settings, statement: str) -> int:
     """Raises QuestionRefused: what is asked cannot be asked so; NotKept: the folder has no lake."""
-    state = state_folder(settings, simulated=is_simulated(settings))
+    simulated = is_simulated(settings)
+    state = state_folder(settings, simulated=simulated)
     lake = state / "lake"
     if not lake.is_dir():
         raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
-    rows = select(lake, await asyncio.to_thread(_ledger, catalog_url(state), there=(state / "catalog.db").exists()), statement)
+    rows = select(lake, await asyncio.to_thread(_ledger, standing_catalog_url(settings, simulated=simulated)), statement)
     if not sys.stdout.isatty():
         async for lines in rows:
             sys.stdout.buffer.write(lines)
@@ -64,8 +65,8 @@ def _said(value: object) -> str:
     return str(value)
 
 
-def _ledger(url: str, *, there: bool) -> list[LedgerRow]:
-    if not there:
+def _ledger(url: str | None) -> list[LedgerRow]:
+    if url is None:
         return []
     catalog = Catalog(url)
     try:

@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradeul import __version__
-from tradeul.errors import BusUnavailable, StartError
+from tradeul.errors import BusUnavailable, StartError, StoreError
 from tradeul.ops.callers import COOKIE, OPEN_PATHS, Callers
 from tradeul.ops.metrics import TEXT_FORMAT, exposition, process_metrics
 from tradeul.ops.watchdog import LoopWatchdog
@@ -234,6 +234,11 @@ async def _on_bus_error(_: Request, error: Any) -> Response:
     return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bus does not answer: try again in a few seconds.")
 
 
+async def _on_store_error(_: Request, error: Any) -> Response:
+    log.warning("store_unavailable", error=str(error))
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+
 async def _on_failure(request: Request, error: Any) -> Response:
     log.error("request_failed", path=request.url.path, exc_info=error)
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is our fault; the log says more.")
@@ -243,6 +248,7 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] 
     HTTPException: _on_http_error,
     RequestValidationError: _on_bad_request,
     BusUnavailable: _on_bus_error,
+    StoreError: _on_store_error,
     Exception: _on_failure,
 }
 
