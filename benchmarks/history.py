@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 import psutil
 
-from tradeul.api.history.client import MaintenanceClient
+from tradeul.api.client import MaintenanceClient
 from tradeul.api.history.past import Kept, Past
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer

@@ -15,6 +15,7 @@
     +-- StoreError             the lake or the catalog
     |   +-- CorruptPartition   a lake file that cannot be read: names it
     |   +-- NotKept            history does not hold what is asked: says what it holds
+    |   +-- TooMany            no more of these are kept
     +-- BusUnavailable         the Redis-protocol server does not answer
     +-- NoAnswer               a service that was asked over the bus did not answer
     +-- IncompleteData         what landed is less than what was expected: names what is missing
@@ -112,6 +113,10 @@ class CorruptPartition(StoreError):
 
 class NotKept(StoreError):
     """History does not hold what is asked."""
+
+
+class TooMany(StoreError):
+    """No more of these are kept: one must go first."""
 
 
 class BusUnavailable(TradeulError):

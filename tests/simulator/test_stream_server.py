@@ -127,3 +127,18 @@ async def test_one_that_does_not_read_is_dropped(monkeypatch):
             frames = [message async for message in socket]
             assert "slow_consumer" in frames[-1].data
         assert server.connections == 0
+
+
+async def test_whoever_has_a_key_cuts_the_streams_for_ten_seconds():
+    async with serving(instant(9, 31, 0)) as (server, clock), aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:
+        socket = await http.ws_connect("/stocks")
+        async with http.post("/simulator/cut") as refused:
+            assert refused.status == 401
+        async with http.post("/simulator/cut", headers={"Authorization": "Bearer k"}) as answer:
+            assert await answer.json() == {"seconds": 10.0}
+        await clock.advance_to(instant(9, 31, 9))
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect("/stocks")
+        await clock.advance_to(instant(9, 31, 10))
+        await (await http.ws_connect("/stocks")).close()
+        await socket.close()

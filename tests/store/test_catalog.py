@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
-from tradeul.store import filings  # noqa: F401 its tables are of the catalog
+from tradeul.store import filings, layouts  # noqa: F401 their tables are of the catalog
 from tradeul.store.catalog import METADATA, Catalog
 from tradeul.store.databases import drop_schema, in_schema
 

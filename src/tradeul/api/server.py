@@ -1,6 +1,6 @@
 """Port 8000: the page and what it asks by HTTP, for our own page and for programs; the login that makes a browser known to all ports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -11,8 +11,6 @@ from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
-from tradeul.api.history.routes import RECORDS as HISTORY_RECORDS
-from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.lists import to_csv
 from tradeul.api.page import PageMount, content_security_policy
 from tradeul.bus.redis import Bus
@@ -20,7 +18,7 @@ from tradeul.clock import Clock
 from tradeul.errors import NoAnswer
 from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import COOKIE, Callers, hostname
-from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
+from tradeul.ops.http_service import HttpService, Routes, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import Explanation
@@ -84,13 +82,17 @@ class ApiServer(HttpService):
         gateway_port: int,
         watchdog: LoopWatchdog | None = None,
         public_socket: str | None = None,
-        history: HistoryRoutes | None = None,
+        beside: Sequence[Routes] = (),
     ) -> None:
-        """``mode`` and ``gateway_port`` are attributes: both may become known later. ``public_socket``: the socket behind a proxy."""
-        records = PageConfig, Lists, ListRows, Explanation, Health, Ready, Login, *HISTORY_RECORDS
+        """``mode`` and ``gateway_port`` are attributes: both may become known later.
+
+        ``public_socket``: the socket behind a proxy. ``beside``: what else the page asks, of its one origin.
+        """
+        records: dict[type, None] = dict.fromkeys((PageConfig, Lists, ListRows, Explanation, Health, Ready, Login))
+        records |= dict.fromkeys(record for routes in beside for record in routes.records)
         super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
         self._public_socket = public_socket
-        self._history = history
+        self._beside = beside
         self._bus = bus
         self._clock = clock
         self._calendar = calendar
@@ -112,8 +114,8 @@ class ApiServer(HttpService):
         app.post(LOGOUT, summary="Forget the cookie", responses=answers(ok=HTTPStatus.NO_CONTENT), status_code=204)(self._logout)
         app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
-        if self._history is not None:
-            self._history.add(app)  # the page has one origin for all that it asks
+        for routes in self._beside:
+            routes.add(app)
         app.router.routes.append(PageMount())
 
     async def _restrict(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

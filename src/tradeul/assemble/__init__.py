@@ -18,10 +18,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from tradeul.api.history.client import MaintenanceClient
+from tradeul.api.client import MaintenanceClient
 from tradeul.api.history.past import Kept, Past
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
+from tradeul.api.layouts import LayoutRoutes
+from tradeul.api.maintenance import MaintenanceRoutes
 from tradeul.api.server import ApiServer
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
@@ -45,6 +47,7 @@ from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.by_ticker import ByTicker, Looked
+from tradeul.store.layouts import LayoutStore
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
@@ -97,8 +100,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     maintenance_http = MaintenanceServer(maintenance, bus, stores.http, clock, mode, *at, watchdog, stores.files.statuses)
     history = history_routes(settings, place, stores)
     maintainer: list[str] = []  # likewise
-    warmup = MaintenanceClient(lambda: next(iter(maintainer), None), callers.credentials())
-    historical = HistoryServer(history, warmup, mode, callers, settings.historical_port, watchdog)
+    maintenance_client = MaintenanceClient(lambda: next(iter(maintainer), None), callers.credentials())
+    historical = HistoryServer(history, maintenance_client, mode, callers, settings.historical_port, watchdog)
     # What live asks is not held up by the bulk loads of the same key.
     live_market = PolygonClient(stores.http, vendor.rest, bulk=False)
     delay = FEED_DELAY_SECONDS if is_late else 0.0
@@ -122,7 +125,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, history)
+        beside = history, LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)
+        api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, beside)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())
         await api.started.wait()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradeul import __version__
@@ -49,6 +50,15 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     status: int
     detail: str
+
+
+class Routes(Protocol):
+    """Calls that belong together, which a service answers beside its own. ``records``: the types that they are described by."""
+
+    @property
+    def records(self) -> tuple[type, ...]: ...
+
+    def add(self, app: FastAPI) -> None: ...
 
 
 class HttpService:
@@ -182,7 +192,7 @@ def problem_body(status: HTTPStatus, detail: str) -> bytes:
     return msgspec.json.encode(Problem("about:blank", status.phrase, int(status), detail))
 
 
-async def read_body(request: Request, record: type[Record], absent: Record, example: str) -> Record:
+async def read_body(request: Request, record: type[Record], absent: Record, example: str, most_bytes: int = MAX_BODY_BYTES) -> Record:
     """The JSON body; ``absent`` when there is none.
 
     Raises:
@@ -191,8 +201,8 @@ async def read_body(request: Request, record: type[Record], absent: Record, exam
     body = b""
     async for piece in request.stream():
         body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES:,} bytes.")
+        if len(body) > most_bytes:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {most_bytes:,} bytes.")
     if not body:
         return absent
     try:
@@ -221,7 +231,14 @@ async def _on_http_error(request: Request, error: Any) -> Response:
     status, detail = HTTPStatus(error.status_code), str(error.detail)
     if detail == status.phrase:  # no route of ours said it
         detail = f"{request.method} {request.url.path[:100]} is no call of this service: see /docs."
-    return _problem(status, detail, error.headers)
+    headers = {"Allow": ", ".join(_methods(request))} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return _problem(status, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Of all routes of the path; Starlette names only those of the first."""
+    routes = [route for route in request.app.router.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
 
 
 async def _on_bad_request(_: Request, error: Any) -> Response:
@@ -235,7 +252,7 @@ async def _on_bus_error(_: Request, error: Any) -> Response:
 
 
 async def _on_store_error(_: Request, error: Any) -> Response:
-    log.warning("store_unavailable", error=str(error))
+    log.warning("store_failed", error=str(error))
     return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
 

@@ -49,6 +49,7 @@ WRONG_KEY = "wrong-key"  # refused even when any key will do, so that this can b
 COMPRESSED_FROM = 1_000  # bytes
 PIECE_BYTES = 1 << 20
 SHUTDOWN_SECONDS = 0.3
+CUT = timedelta(seconds=10)
 HANG_SECONDS = 120.0  # longer than our client's patience
 BODY_FAULT: ContextVar[str | None] = ContextVar("body_fault", default=None)  # what the answer to this request shall suffer
 SNAPSHOT_PATH = "/v2/snapshot/locale/us/markets/stocks/tickers"
@@ -155,6 +156,7 @@ class SimulatorServer:
         self._edgar.add_to(app)
         for path in ("/health", "/ready"):
             app.router.add_get(path, self._health)
+        app.router.add_post("/simulator/cut", self._cut)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         try:
@@ -329,6 +331,11 @@ class SimulatorServer:
 
     async def _health(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
         return web.Response(body=orjson.dumps({"status": "ok", "simulated": True}), content_type="application/json")
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
+        """For people who want to see what a dead feed looks like."""
+        await self.cut_streams(CUT)
+        return web.Response(body=orjson.dumps({"seconds": CUT.total_seconds()}), content_type="application/json")
 
 
 async def _sent(request: web.Request, data: memoryview, status: int, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -18,8 +18,8 @@ from tests.api.history import small_lake
 from tests.api.history.small_lake import CALENDAR, DAYS, HOLE, LATE, RVOL_DAYS, SESSION, SLOT_DAYS, SPLIT, UNFINISHED, factor, instant
 from tests.maintenance.conftest import make_house  # noqa: F401
 from tests.schema_fuzz import found_nothing
+from tradeul.api.client import MaintenanceClient
 from tradeul.api.history import routes
-from tradeul.api.history.client import MaintenanceClient
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.errors import CorruptPartition, NoAnswer

@@ -78,6 +78,8 @@ Asking: TypeAlias = Annotated[Span, Depends()]
 
 
 class HistoryRoutes:
+    records = RECORDS
+
     def __init__(self, past: Past) -> None:
         self._past = past
         self._thread = ThreadPoolExecutor(1, "history")

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from tradeul import __version__
-from tradeul.api.history.client import REFUSALS, MaintenanceClient
+from tradeul.api.client import REFUSALS, MaintenanceClient
 from tradeul.api.history.routes import RECORDS, HistoryRoutes
 from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
