@@ -63,6 +63,7 @@ async def test_health_says_what_it_stands_on(stand):
         "status": "ok",
         "redis": "connected",
         "timescaledb": "not configured",
+        "role": "leads",
         "mode": "SIMULATED",
         "version": "0.1.0",
     }

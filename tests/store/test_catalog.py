@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
-from tradeul.store import filings, layouts  # noqa: F401 their tables are of the catalog
+from tradeul.store import databases, filings, layouts  # noqa: F401 their tables are of the catalog
 from tradeul.store.catalog import METADATA, Catalog
 from tradeul.store.databases import drop_schema, in_schema
 
@@ -233,7 +233,7 @@ def test_a_user_who_may_not_make_tables_leaves_nothing_half_made(guarded):
 def test_a_server_that_is_not_there_or_says_nothing_is_one_sentence(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        monkeypatch.setattr("tradeul.store.databases.CONNECT_SECONDS", 2)  # the driver's shortest
+        monkeypatch.setitem(databases.CONNECTION, "connect_timeout", 2)  # the driver's shortest
         assert "timeout" in refusal(f"postgresql://tradeul@127.0.0.1:{port}/tradeul")
     assert "refused" in refusal(f"postgresql://tradeul@127.0.0.1:{port}/tradeul")
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC
 
 from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
@@ -44,7 +44,7 @@ async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceServ
             stores = await open_stores(settings, place, stack)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run()) for run in runs]
-                async with stores.maintenance.on_demand():
+                async with stores.lead.held(wait=False) if stores.lead else nullcontext(), stores.maintenance.on_demand():
                     yield stores.maintenance
                 for task in tasks:
                     task.cancel()

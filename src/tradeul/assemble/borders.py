@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from tradeul import __version__
-from tradeul.assemble.state import SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
+from tradeul.assemble.state import MAINTENANCE, SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
@@ -28,6 +28,7 @@ from tradeul.providers.polygon.vendor import Vendor, real_vendor, simulated_vend
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
+from tradeul.store.leadership import Leadership
 
 FLAT_FILES_BUCKET = "flatfiles"
 PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
@@ -57,6 +58,7 @@ class Stores(msgspec.Struct, frozen=True):
     files: PolygonFlatFiles
     maintenance: MaintenanceService
     access: Access
+    lead: Leadership | None  # of maintenance; None: the folder's lock is enough
 
 
 def simulator(settings: Settings, state: Path) -> Child:
@@ -110,7 +112,8 @@ async def open_stores(
     settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
 ) -> Stores:
     lake = Lake(place.state / "lake", __version__, place.simulated)
-    catalog = await asyncio.to_thread(Catalog, catalog_url(settings, simulated=place.simulated))
+    url = catalog_url(settings, simulated=place.simulated)
+    catalog = await asyncio.to_thread(Catalog, url)
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
     await stack.enter_async_context(http)
     market = PolygonClient(http, place.vendor.rest)
@@ -125,7 +128,8 @@ async def open_stores(
         maintenance.adopt(access.windows)
 
     access.on_change(adopt)
-    return Stores(catalog, lake, http, files, maintenance, access)
+    lead = None if settings.database_url is None else Leadership(url, catalog, MAINTENANCE)
+    return Stores(catalog, lake, http, files, maintenance, access, lead)
 
 
 async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:

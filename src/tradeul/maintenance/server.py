@@ -17,7 +17,7 @@ from tradeul.errors import RunRefused, UnknownTask
 from tradeul.maintenance.datasets import DATASETS
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.report import Status
-from tradeul.maintenance.service import MaintenanceService
+from tradeul.maintenance.service import NOT_LEADING, MaintenanceService
 from tradeul.market_calendar import NEW_YORK
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
@@ -33,6 +33,7 @@ class Health(msgspec.Struct, frozen=True):
     status: str  # ok, or degraded: the bus does not answer
     redis: str
     timescaledb: str
+    role: str  # leads, or stands by: it starts, or another process leads
     mode: str
     version: str
 
@@ -114,7 +115,8 @@ class MaintenanceServer(HttpService):
     async def _health(self) -> Response:
         answers = await self._bus.answers()
         redis = "connected" if answers else "does not answer"
-        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", self.mode, __version__))
+        role = "leads" if self._service.leads else "stands by"
+        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", role, self.mode, __version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():
@@ -137,7 +139,7 @@ class MaintenanceServer(HttpService):
     async def _next_run(self) -> Response:
         next_run_at = self._service.next_run_at
         if next_run_at is None:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "Maintenance has not started yet: ask again in a second.")
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NOT_LEADING)
         eastern = f"{next_run_at.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
         return json_answer(NextRun(next_run_at, eastern, round((next_run_at - self._clock.now()).total_seconds(), 3)))
 
@@ -155,7 +157,10 @@ class MaintenanceServer(HttpService):
         return json_answer(Triggered(joined=not is_new, run=run), status, {"Location": f"/runs/{run.id}"})
 
     async def _clear_caches(self) -> Response:
-        run = await self._service.announce_again()
+        try:
+            run = await self._service.announce_again()
+        except RunRefused as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         if not run.success:
             reason = run.failed[0].error if run.failed else "the session has not begun"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"The session could not be announced: {reason}")

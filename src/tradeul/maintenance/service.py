@@ -61,6 +61,7 @@ from tradeul.store.lake import Lake
 __all__ = ["MaintenanceService", "Windows"]
 
 T = TypeVar("T")
+NOT_LEADING = "Maintenance has not started yet, or stands by while another process leads: ask again in a second, or ask that one."
 RETRY_RUN = timedelta(minutes=10)
 BUS_LOOK_SECONDS = 10.0  # wall time: an emptied bus is whole again within 30 s
 
@@ -118,8 +119,8 @@ class MaintenanceService:
         self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            self._group = group
+        """Until cancelled; it may be run again then, and is as new."""
+        async with self.on_demand() as group:
             group.create_task(self._wake())
             group.create_task(self._watch_bus())
             group.create_task(self._herald())
@@ -127,11 +128,19 @@ class MaintenanceService:
             group.create_task(self._watch_deadlines())
 
     @asynccontextmanager
-    async def on_demand(self) -> AsyncIterator[None]:
+    async def on_demand(self) -> AsyncIterator[asyncio.TaskGroup]:
         """No wake-ups: only runs that are asked for."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            yield
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                yield group
+        finally:
+            self._group = self.next_run_at = None
+
+    @property
+    def leads(self) -> bool:
+        """Not while it starts, or stands by for another process."""
+        return self._group is not None
 
     async def _wake(self) -> None:
         while True:
@@ -170,7 +179,11 @@ class MaintenanceService:
     async def _sound(self) -> None:
         """Tell a person what has gone wrong since, and what is well again."""
         if self._alarms is not None:
-            rows, runs = await asyncio.to_thread(lambda: (self._catalog.ledger(), self._catalog.runs()))
+            try:
+                rows, runs = await asyncio.to_thread(lambda: (self._catalog.ledger(), self._catalog.runs()))
+            except StoreError as error:
+                log.warning("trouble_not_known", reason=str(error))
+                return
             ledger = {(row.dataset, row.session): row for row in rows}
             last = next((run for run in runs if run.options.is_whole and run.finished_at is not None), None)
             await self._alarms.hold(trouble(ledger, self._schedule, self._clock.now(), last, self._lake.free_bytes()))
@@ -212,7 +225,7 @@ class MaintenanceService:
         if self._current is not None:
             return self._current.view(), False
         if self._group is None:
-            raise RunRefused("Maintenance has not started yet: ask again in a second.")
+            raise RunRefused(NOT_LEADING)
         self._current = Reconciliation(self._parts, options)
         self._group.create_task(self._carry_out(self._current))
         return self._current.view(), True
@@ -239,7 +252,13 @@ class MaintenanceService:
             log.warning("run_not_kept", reason=str(error))  # the ledger is what counts
 
     async def announce_again(self) -> Run:
-        """The announcement of the current session once more, beside the run under way."""
+        """The announcement of the current session once more, beside the run under way.
+
+        Raises:
+            RunRefused: we do not lead.
+        """
+        if not self.leads:
+            raise RunRefused(NOT_LEADING)
         return await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY, force=True)).go()
 
     async def foresee(self, options: RunOptions) -> list[Step]:

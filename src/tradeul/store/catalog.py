@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from tradeul.errors import LeadLost
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
 from tradeul.store.databases import not_taken, open_database
@@ -93,6 +94,7 @@ class Catalog:
             StoreError: it cannot be reached, or a later version made it.
         """
         self.engine = open_database(url)
+        self._term: tuple[str, int] | None = None  # the counter, and its value while we lead
 
     def close(self) -> None:
         self.engine.dispose()
@@ -111,13 +113,34 @@ class Catalog:
         with self.transaction("The ledger could not be read") as connection:
             return [_row(found) for found in connection.execute(sa.select(_ledger))]
 
+    def begin_term(self, role: str) -> None:
+        """We lead from now on: notes of earlier leaders under way are waited for, later ones are refused.
+
+        Raises:
+            StoreError: the catalog did not take it.
+        """
+        counter = f"term:{role}"
+        with self.transaction("The lead could not be taken") as connection:
+            self._term = counter, next_value(connection, counter)
+
+    def _hold_term(self, connection: sa.Connection) -> None:
+        """Raises LeadLost: another leads since; else nobody else does until the transaction ends."""
+        if self._term is None:
+            return
+        counter, ours = self._term
+        newest = sa.select(_counters.c.value).where(_counters.c.name == counter).with_for_update(read=True)
+        if connection.execute(newest).scalar_one() != ours:
+            raise LeadLost("Another process leads since: what this one had begun is not noted.")
+
     def note(self, rows: Iterable[LedgerRow]) -> None:
         """Write these rows, all or none.
 
         Raises:
+            LeadLost: we led, and another leads since.
             StoreError: the catalog did not take them.
         """
         with self.transaction("The ledger could not be written") as connection:
+            self._hold_term(connection)
             for row in rows:
                 values = _values(row)
                 key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
@@ -128,12 +151,14 @@ class Catalog:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
 
         Raises:
+            LeadLost: we led, and another leads since.
             StoreError: the catalog did not take it.
         """
         values = {column.name: getattr(run, column.name) for column in _runs.columns if column.name != "number"}
         values |= {name: msgspec.json.encode(values[name]).decode() for name in _RUN_PARTS}
         succeeded = sa.select(sa.func.max(_runs.c.number)).where(_runs.c.success & (_runs.c.options == "{}")).scalar_subquery()
         with self.transaction("The run could not be noted") as connection:
+            self._hold_term(connection)
             connection.execute(sa.insert(_runs).values(**values))
             last = connection.execute(sa.select(sa.func.max(_runs.c.number))).scalar_one()
             old = _runs.c.number <= last - RUNS_KEPT

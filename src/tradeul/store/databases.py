@@ -27,11 +27,16 @@ from tradeul.errors import StoreError
 
 SETTING = "TRADEUL_DATABASE_URL"
 LOCK_WAIT_SECONDS = 10.0
-CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30.0
 MIGRATION_LOCK = 0x7452_4D47  # any number; the same for all versions
 # A server that is gone without a word is noticed in half a minute, in the midst of a statement in ten seconds.
-TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 10_000}
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 10_000,
+}
 
 
 def is_server(url: str) -> bool:
@@ -94,8 +99,9 @@ def _engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "connect", _set_up_sqlite)
         return engine
     parts = sa.make_url(url).set(drivername="postgresql+psycopg")
-    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "tradeul"} | TCP
-    engine = sa.create_engine(parts, connect_args=arguments, pool_pre_ping=True, pool_timeout=LOCK_WAIT_SECONDS)
+    engine = sa.create_engine(
+        parts, connect_args=CONNECTION | {"application_name": "tradeul"}, pool_pre_ping=True, pool_timeout=LOCK_WAIT_SECONDS
+    )
     sa.event.listen(engine, "connect", _set_up_postgresql)
     return engine
 
