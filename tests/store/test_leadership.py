@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import date
 
 import pytest
+import sqlalchemy as sa
 
-from tradeul.errors import FolderInUse, LeadLost
+from tradeul.errors import FolderInUse, LeadLost, StoreError
 from tradeul.records.partitions import LedgerRow
-from tradeul.store import leadership
+from tradeul.store import databases, leadership
 from tradeul.store.leadership import Leadership
 
 ROW = LedgerRow(dataset="tickers", session=date(2026, 3, 9))
@@ -120,12 +121,23 @@ async def test_a_leader_goes_on_after_the_server_was_restarted(postgres, url, ca
 async def test_the_server_ends_a_leader_that_says_nothing(url, catalog_at, monkeypatch):
     """As one that was frozen, or whose cable was cut."""
     monkeypatch.setattr(leadership, "BEAT_SECONDS", 3600)
-    monkeypatch.setattr(leadership, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(databases, "SILENT_SECONDS", 1)
     silent = Candidate(url, catalog_at(url))
     async with running(silent), asyncio.timeout(SOON):
         await silent.leads.wait()
         while silent.terms < 2:
             await asyncio.sleep(0)
+
+
+async def test_a_leader_frozen_in_the_midst_of_a_note_keeps_nobody_waiting(postgres, url, catalog_at, monkeypatch):
+    monkeypatch.setattr(databases, "SILENT_SECONDS", 1)
+    old, new = Candidate(url, catalog_at(url)), Candidate(url, catalog_at(url))
+    old.catalog.begin_term("maintenance")
+    with pytest.raises(StoreError, match="could not be written"), old.catalog.transaction("It could not be written") as connection:
+        old.catalog._hold_term(connection)
+        async with running(new), asyncio.timeout(SOON):
+            await new.leads.wait()
+        connection.execute(sa.text("SELECT 1"))
 
 
 async def test_who_does_not_wait_is_told_that_another_leads(url, catalog_at):

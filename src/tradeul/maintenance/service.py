@@ -24,6 +24,7 @@ from tradeul.maintenance.access import Access
 from tradeul.maintenance.client import GatewayClient
 from tradeul.maintenance.datasets import (
     BASELINES,
+    DATASETS,
     METADATA_ENRICH,
     MINUTE_BARS,
     NEW_TRADING_DAY,
@@ -132,10 +133,15 @@ class MaintenanceService:
         """No wake-ups: only runs that are asked for."""
         try:
             async with asyncio.TaskGroup() as group:
+                await self._in_thread(self._clear_drafts)
                 self._group = group
                 yield group
         finally:
             self._group = self.next_run_at = None
+
+    def _clear_drafts(self) -> None:
+        for dataset in DATASETS:
+            self._lake.clear_drafts(dataset)
 
     @property
     def leads(self) -> bool:

@@ -28,6 +28,7 @@ from tradeul.errors import StoreError
 SETTING = "TRADEUL_DATABASE_URL"
 LOCK_WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 30.0
+SILENT_SECONDS = 15  # a process frozen in the midst of a transaction keeps its locks from others no longer
 MIGRATION_LOCK = 0x7452_4D47  # any number; the same for all versions
 # A server that is gone without a word is noticed in half a minute, in the midst of a statement in ten seconds.
 CONNECTION: dict[str, Any] = {
@@ -116,6 +117,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 def _set_up_postgresql(connection: Any, _record: object) -> None:
     connection.execute(f"SET statement_timeout = {int(STATEMENT_SECONDS * 1000)}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
     connection.execute("SET timezone = 'UTC'")
     connection.commit()
 

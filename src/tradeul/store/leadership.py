@@ -4,7 +4,8 @@
     the connection is lost        -> what it does is cancelled at once    -> stands by again
 
 Two things keep a leader that was frozen or cut off from going on as one: the
-server ends a session that says nothing for `SILENT_SECONDS`, and the catalog
+server ends a session that says nothing for `SILENT_SECONDS`, a transaction
+in the midst included, and the catalog
 takes notes of the newest term only (`Catalog.begin_term`). With SQLite there is
 one process per folder and nobody stands by (`ops/start.py`). It does not know
 what a leader does.
@@ -18,13 +19,13 @@ import psycopg
 import structlog
 
 from tradeul.errors import FolderInUse, LeadLost, StoreError
+from tradeul.store import databases
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import CONNECTION, SETTING, first_line
 
 LOOK_SECONDS = 1.0
 BEAT_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
-SILENT_SECONDS = 15  # longer than a beat and its answer: a leader knows that it lost the lead before another takes it
+ANSWER_SECONDS = 5.0  # with a beat less than SILENT_SECONDS: a leader knows that it lost the lead before another takes it
 
 log = structlog.get_logger()
 
@@ -74,7 +75,7 @@ class Leadership:
         try:
             arguments = CONNECTION | {"application_name": f"tradeul {self._role}"}
             connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **arguments)
-            await connection.execute(f"SET idle_session_timeout = '{SILENT_SECONDS}s'")
+            await connection.execute(f"SET idle_session_timeout = '{databases.SILENT_SECONDS}s'")
             yield connection
         except psycopg.Error as error:
             raise LeadLost(f"The connection to the server of {SETTING} is lost ({first_line(error)}).") from error
