@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
 
@@ -29,6 +30,28 @@ def postgres():
         pytest.skip("PostgreSQL is not installed")
     with running_postgres() as server:
         yield server
+
+
+TIMESCALE = os.environ.get("TRADEUL_TEST_TIMESCALE_URL")
+
+
+@pytest.fixture(params=["postgresql", *(["timescaledb"] if TIMESCALE else [])])
+def mirror_url(request):
+    """An empty database; on TimescaleDB too, where the variable names a server on which databases may be made."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres").new_database()
+        return
+    name = f"tradeul_test_{os.getpid()}"
+    head, _, query = TIMESCALE.partition("?")
+    with psycopg.connect(TIMESCALE, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            url = f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+            with psycopg.connect(url, autocommit=True) as inside:
+                inside.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+            yield url
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.hookimpl(hookwrapper=True)

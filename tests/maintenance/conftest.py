@@ -19,6 +19,7 @@ from tradeul.records.bars import DailyBar, IntradayBar
 from tradeul.records.tickers import FreeFloat, ShortInterest, Ticker, TickerDetails
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
+from tradeul.store.timescale import Mirror
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
@@ -151,7 +152,9 @@ class House:
         self.lake = Lake(self.root / "lake", "test", simulated=True)
         self.catalog_url = catalog_of(self.root)
         self.catalog = Catalog(self.catalog_url)
-        self.service = MaintenanceService(self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows)
+        self.mirror = Mirror(self.catalog_url, self.catalog) if self.windows.mirror else None
+        parts = self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows
+        self.service = MaintenanceService(*parts, mirror=self.mirror)
         self.market.calls.clear()
 
     def states(self, dataset):

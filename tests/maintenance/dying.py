@@ -56,10 +56,10 @@ class Dying:
 
 
 @asynccontextmanager
-async def housed(root, url, now, market=None):
+async def housed(root, url, now, windows=SMALL):
     clock = SteppedClock(now)
     bus = Bus(url, clock)
-    house = House(root, bus, clock, SmallMarket(clock, FEW), SMALL)
+    house = House(root, bus, clock, SmallMarket(clock, FEW), windows)
     yield house
     house.catalog.close()
     await bus.close()

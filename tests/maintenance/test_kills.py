@@ -10,14 +10,15 @@ import pytest
 from tests.maintenance.conftest import CALENDAR, START
 from tests.maintenance.dying import BATCH, FEW, POINTS, PROCESSES, cycle, die_at
 from tests.maintenance.simulated import SMALL, complete, misbehaves, standing, supplied
-from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, TIMESCALE_MIRROR, Schedule
 from tradeul.maintenance.tasks import volume_slots
 from tradeul.market_calendar import at
 
 SESSION, NEXT = date(2026, 3, 9), date(2026, 3, 10)
+ELSEWHERE = (MINUTE_BARS, TIMESCALE_MIRROR)  # tasks/ kills them
 NEVER_KILLED = {}  # filled by the first test that needs it
 # One dataset has many steps: its first, one in the middle; and ticker by ticker.
-PLACES = [(dataset, 1, False) for dataset in DATASETS if dataset != MINUTE_BARS]  # tasks/test_minute_bars.py kills that
+PLACES = [(dataset, 1, False) for dataset in DATASETS if dataset not in ELSEWHERE]
 PLACES += [
     ("ohlc_daily", 4, False),
     ("volume_slots", 2, False),

@@ -29,6 +29,7 @@ from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 from tradeul.store.leadership import Leadership
+from tradeul.store.timescale import Mirror
 
 FLAT_FILES_BUCKET = "flatfiles"
 PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
@@ -105,7 +106,7 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
     times = settings.maintenance_at, settings.final_at, settings.new_day_at
-    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars)
+    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars, mirror=settings.database_url is not None)
 
 
 async def open_stores(
@@ -121,7 +122,9 @@ async def open_stores(
     access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
     alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
-    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms, callers_of(settings).credentials())
+    mirror = None if settings.database_url is None else Mirror(url, catalog)
+    told = gateway_address, access, alarms, callers_of(settings).credentials(), mirror
+    maintenance = MaintenanceService(*parts, access.windows, *told)
 
     def adopt() -> None:
         http.limit_to(access.per_minute)

@@ -1,5 +1,6 @@
 """Port 8008: how the data stands, what runs, and a run on demand. It decides nothing: `service.py` and `report.py` do."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from http import HTTPStatus
@@ -25,14 +26,15 @@ from tradeul.ops.metrics import counter, counters, gauge, gauges
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 from tradeul.records.runs import WHOLE, Run, RunOptions
+from tradeul.store.timescale import GONE
 
 BODY_EXAMPLE = '{"target_date":"2026-03-06","only":"ohlc_daily","force":true}'
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str  # ok, or degraded: the bus does not answer
+    status: str  # ok, or degraded: the bus or the mirror does not answer
     redis: str
-    timescaledb: str
+    timescaledb: str  # connected, postgresql only, not configured, or does not answer
     role: str  # leads, or stands by: it starts, or another process leads
     mode: str
     version: str
@@ -115,8 +117,12 @@ class MaintenanceServer(HttpService):
     async def _health(self) -> Response:
         answers = await self._bus.answers()
         redis = "connected" if answers else "does not answer"
+        mirror = self._service.mirror
+        timescaledb = "not configured" if mirror is None else await asyncio.to_thread(mirror.kind)
         role = "leads" if self._service.leads else "stands by"
-        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", role, self.mode, __version__))
+        return json_answer(
+            Health("ok" if answers and timescaledb != GONE else "degraded", redis, timescaledb, role, self.mode, __version__)
+        )
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():

@@ -32,6 +32,7 @@ from tradeul.maintenance.datasets import (
     REDIS_SYNC,
     SPLITS,
     TICKERS,
+    TIMESCALE_MIRROR,
     VOLUME_SLOTS,
     Schedule,
     Windows,
@@ -50,6 +51,7 @@ from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
 from tradeul.maintenance.tasks.splits import SplitsTask
 from tradeul.maintenance.tasks.tickers import TickersTask
+from tradeul.maintenance.tasks.timescale_mirror import TimescaleMirrorTask
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
 from tradeul.maintenance.trouble import trouble
 from tradeul.market_calendar import Calendar
@@ -58,6 +60,7 @@ from tradeul.providers.ports import MarketData, MinuteFiles
 from tradeul.records.runs import WHOLE, Run, RunOptions
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
+from tradeul.store.timescale import Mirror
 
 __all__ = ["MaintenanceService", "Windows"]
 
@@ -84,8 +87,10 @@ class MaintenanceService:
         access: Access | None = None,
         alarms: Alarms | None = None,
         credentials: Mapping[str, str] | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
-        """``credentials``: the headers that the gateway asks for."""
+        """``credentials``: the headers that the gateway asks for. ``mirror``: where ``windows`` want one."""
+        self.mirror = mirror
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
@@ -117,6 +122,8 @@ class MaintenanceService:
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
             MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
+        if self.mirror is not None:
+            tasks[TIMESCALE_MIRROR] = TimescaleMirrorTask(self.mirror, lake, self._schedule, self._in_thread)
         self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
 
     async def run(self) -> None:
