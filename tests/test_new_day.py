@@ -91,16 +91,16 @@ def rows_of(message):
     return message.get("rows") or [{"symbol": step["symbol"], **step["data"]} for step in message.get("deltas", ()) if "data" in step]
 
 
-def closes_before(session):
+def closes_before(session, tickers):
     """What each ticker closed at before ``session``, by the vendor; not of those that split then."""
-    market = SyntheticMarket(SEED, TICKERS, CALENDAR)
+    market = SyntheticMarket(SEED, tickers, CALENDAR)
     split = {split.symbol for split in market.splits if split.session == session}
     daily = market.daily(CALENDAR.previous(session))
     names = {issue.number: issue.symbol for issue in market.issues}
     return {names[key]: close for key, close in zip(daily.key.tolist(), daily.close.tolist(), strict=True) if names[key] not in split}
 
 
-def no_row_of_another_session(watcher):
+def no_row_of_another_session(watcher, tickers=TICKERS):
     """By what a frame says of itself, by the clock, and by the close behind its rows. Returns how many rows were looked at, by session."""
     shown, looked_at, closes = None, {}, {}
     for now, message in watcher.of("connected", "new_day", "snapshot", "delta"):
@@ -112,7 +112,8 @@ def no_row_of_another_session(watcher):
         assert message["session"] == shown, f"{message['list']} of {session} while {shown} is shown"
         hours = CALENDAR.hours(CALENDAR.current_session(now))
         assert session == hours.session or now - hours.new_day_at < timedelta(seconds=TURN_SECONDS), (now, message["list"], session)
-        closes.setdefault(session, closes_before(session))
+        if session not in closes:
+            closes[session] = closes_before(session, tickers)
         for row in rows_of(message) if message["list"] == "everything" else ():
             if row.get("prev_close") is None or row["symbol"] not in closes[session]:
                 continue

@@ -7,11 +7,11 @@ import pytest
 from tradeul.errors import SettingsError
 from tradeul.settings import Settings, load_settings
 
-README = Path(__file__).parent.parent / "README.md"
+TABLE = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
-def test_the_readme_names_every_setting_with_its_default():
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|.*\| ?(.*?) \|$", README.read_text(), re.MULTILINE))
+def test_the_table_names_every_setting_with_its_default():
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|.*\| ?(.*?) \|$", TABLE.read_text(), re.MULTILINE))
     expected = {}
     for name, field in Settings.model_fields.items():
         if name == "vendor_key":

@@ -1,6 +1,6 @@
 """The settings: environment variables (and the arguments that stand for them), checked once at the start.
 
-Every name is in README's table; `tests/test_settings.py` holds the two together.
+Every name is in the table of `docs/settings.md`; `tests/test_settings.py` holds the two together.
 Services get what they need as arguments, never this object.
 """
 

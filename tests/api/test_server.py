@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
 import aiohttp
+import msgspec
 import pytest
 
 from tests.schema_fuzz import found_nothing
@@ -21,6 +22,7 @@ from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
+from tradeul.records.breadth import Breadth, Proxy
 from tradeul.records.explanations import Condition, ExplainAnswer, Explanation, Input
 from tradeul.records.lists import ListDefinition, ListFrame
 
@@ -107,6 +109,16 @@ async def test_another_sessions_rows_are_not_served(stand):
     assert "has no frame for the session of 2026-03-09" in (await stand.json("/api/lists/winners", 503))["detail"]
     await stand.frame(date(2026, 3, 6))
     await stand.json("/api/lists/winners", 503)
+
+
+async def test_another_sessions_breadth_is_not_served(stand):
+    found = Breadth(date(2026, 3, 9), 0, 3, 2, 1, 0, (Proxy("SPY", 500.0, None),))
+    await stand.get("/api/breadth", 204)
+    await stand.bus.put_breadth(msgspec.structs.replace(found, session=date(2026, 3, 6)))
+    await stand.get("/api/breadth", 204)
+    await stand.bus.put_breadth(found)
+    answer = await stand.json("/api/breadth")
+    assert (answer["up"], answer["down"], answer["proxies"]) == (3, 2, [{"symbol": "SPY", "price": 500.0, "change_pct": None}])
 
 
 async def test_every_error_is_a_problem_that_says_what_to_do(stand):

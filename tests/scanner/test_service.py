@@ -588,7 +588,7 @@ async def on_lists(stand):
     return {symbol for name in names for symbol in await stand.symbols(name)}
 
 
-async def test_the_symbols_on_any_list_are_a_set_on_the_bus_and_none_else(make, tmp_path):
+async def test_the_symbols_on_any_list_and_the_breadth_are_on_the_bus_even_when_it_was_emptied(make, tmp_path):
     async with standing(make, tmp_path) as stand:
         await stand.put_baselines()
         await stand.cycle()
@@ -599,6 +599,7 @@ async def test_the_symbols_on_any_list_are_a_set_on_the_bus_and_none_else(make, 
         for _ in range(BUILT_IN + 1):
             await stand.cycle()
         assert await stand.bus.get_active() == {"B"}
+        assert (await stand.bus.get_breadth()).session == stand.session
         stand.clock._now = nyse().hours(nyse().next(stand.session)).new_day_at
         stand.session = nyse().next(stand.session)
         stand.tickers = {}

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 
 from tradeul.bus.topics import FEED_STATUS
+from tradeul.records.breadth import Breadth, Proxy
 from tradeul.records.events import FeedStatus
 from tradeul.records.lists import ListDefinition, ListFrame
 from tradeul.records.messages import Add, Delta, Remove, Rerank, Snapshot, Update, encode
@@ -157,3 +158,9 @@ class Market:
         await bus.publish_frames(frames)
         feed = FeedStatus(SESSION, "MARKET_OPEN", "SIMULATED", 2140, 2600, stale=False, messages=self.sequence, symbols=12_400)
         await bus.publish(FEED_STATUS, feed)
+        await bus.put_breadth(self.breadth())
+
+    def breadth(self):
+        ups = sum(company["price"] > company["prev_close"] for company in self.companies)
+        proxies = Proxy("SPY", 512.34, 0.42), Proxy("QQQ", 430.1, -0.17), Proxy("IWM", None, None)
+        return Breadth(SESSION, int(self.now.timestamp() * 1000), ups, len(self.companies) - ups, 0, 1, proxies)

@@ -61,6 +61,13 @@ async def test_the_top_says_what_the_numbers_are(quiet_page):
     assert (await page.locator("#clock").text_content()).startswith("10:0")
 
 
+async def test_the_strip_counts_the_market_and_shows_the_indexes(quiet_page):
+    strip = quiet_page.locator("section.market")
+    await expect(strip).to_contain_text("Halted1")
+    await expect(strip).to_contain_text("SPY512.34+0.42 %")
+    await expect(strip).to_contain_text("IWM–")
+
+
 async def test_an_empty_list_says_why(quiet_page, fake_market):
     page = quiet_page
     await page.get_by_role("tab", name="Reversals").click()
@@ -82,7 +89,7 @@ async def test_a_hostile_name_is_only_a_name(open_page, stand, fake_market):
         and any(row.get("name") == fake_market.HOSTILE for row in stand.market.rows[each.name][:5])
     )
     if name not in FIRST:
-        await page.locator(f"#tab-{name}").click()
+        await page.locator(f'[data-tab-panel-id="list-{name}"]').click()
     await expect(page.locator(f'.grid[data-list="{name}"] .ag-row').first).to_be_visible()
     await page.get_by_text("<img src=x").first.hover()
     await page.get_by_text("<img src=x").first.click()
@@ -98,10 +105,12 @@ async def test_the_keyboard_moves_along_the_tabs_and_only_what_is_shown_is_subsc
     await expect(page.get_by_role("tab", name="Losers")).to_be_focused()
     await expect(cell(page, "losers", 0, "symbol")).to_be_visible()
     await page.keyboard.press("End")
-    await expect(page.get_by_role("tab", selected=True)).to_have_text("Reversals")
+    await expect(page.get_by_role("tab", name="Reversals", selected=True)).to_be_focused()
     await subscriptions(stand, {*FIRST, "reversals"})
     # Left and asked for again before the gateway has answered: that answer must not make it forgotten.
-    await page.evaluate("for (const name of ['losers', 'reversals', 'losers']) document.getElementById(`tab-${name}`).click()")
+    await page.evaluate(
+        """for (const name of ['losers', 'reversals', 'losers']) document.querySelector(`[data-tab-panel-id="list-${name}"]`).click()"""
+    )
     await expect(cell(page, "losers", 0, "symbol")).to_be_visible()
     await page.get_by_role("tab", name="Winners").click()
     await subscriptions(stand, {*FIRST, "winners"})
@@ -227,7 +236,7 @@ async def test_a_persons_sorting_keeps_unknown_below_and_ends_in_the_lists_order
 
 async def test_the_follower_of_the_page_asks_and_holds_what_the_vectors_and_the_python_client_say(quiet_page):
     script = """async (vectors) => {
-        const { Follower } = await import("/deltas.mjs");
+        const { Follower } = await import("/feed/deltas.mjs");
         const rowsByRank = (rows) => [...rows.values()].sort((one, other) => one.rank - other.rank);
         return JSON.stringify(JSON.parse(vectors).map(({ steps }) => {
             const follower = new Follower(), shown = new Map();

@@ -17,7 +17,7 @@ def test_a_vendored_module_has_its_licence_and_says_which_it_is(name):
 
 
 def test_everything_imported_by_name_is_in_the_import_map_and_stands_here():
-    modules = [*page_folder().glob("*.mjs"), *page_folder().glob("vendor/*/*.mjs")]
+    modules = list(page_folder().rglob("*.mjs"))
     imported = {name for module in modules for name in re.findall(r'\b(?:import|from) ?"([a-z][\w-]*)"', module.read_text())}
     assert imported == set(IMPORT_MAP["imports"]) == set(VENDORED)
     assert all((page_folder() / target).is_file() for target in IMPORT_MAP["imports"].values())

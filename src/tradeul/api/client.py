@@ -1,6 +1,7 @@
-"""Asks maintenance, on its own port: for a run, or what somebody asked of us. No retry: a person or program asks again.
+"""Asks others on their own ports, for somebody who asked us. No retry: a person or program asks again.
 
-It waits for the answer, not for the run, and judges no answer but that to its own question.
+MaintenanceClient   for a run, or what is to be passed on: waits for the answer, not for the run, and judges only its own questions'
+SimulatorClient     the stand-in for the vendor, to be worse than it is
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +74,33 @@ class MaintenanceClient:
                 return Passed(HTTPStatus(answer.status), answer.content_type, content, answer.headers.get("Location", ""))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             raise NoAnswer(_not_taken(address, error)) from error
+
+
+class Cut(msgspec.Struct, frozen=True):
+    seconds: float  # of the market's clock, until the stream lets anybody in again
+
+
+class SimulatorClient:
+    """``address``: where the stand-in answers; ``key``: one that it takes."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self._address, self._key = address, key
+
+    async def cut(self) -> Cut:
+        """End the streams, and let nobody in for some seconds.
+
+        Raises:
+            NoAnswer: it does not answer, or otherwise than it should.
+        """
+        headers = {"Authorization": f"Bearer {self._key}"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=TIMEOUT, raise_for_status=True) as http,
+                http.post(f"{self._address}/simulator/cut", headers=headers) as answer,
+            ):
+                return msgspec.json.decode(await answer.read(), type=Cut)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # as above
+            raise NoAnswer(f"The simulated market did not take it ({str(error) or type(error).__name__}): see the log.") from error
 
 
 def _not_taken(address: str | None, error: Exception) -> str:

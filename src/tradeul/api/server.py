@@ -20,6 +20,7 @@ from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import COOKIE, Callers, hostname
 from tradeul.ops.http_service import HttpService, Routes, answers, body_of, json_answer, read_body
 from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.records.breadth import Breadth
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import Explanation
 from tradeul.records.lists import ListDefinition
@@ -88,7 +89,7 @@ class ApiServer(HttpService):
 
         ``public_socket``: the socket behind a proxy. ``beside``: what else the page asks, of its one origin.
         """
-        records: dict[type, None] = dict.fromkeys((PageConfig, Lists, ListRows, Explanation, Health, Ready, Login))
+        records: dict[type, None] = dict.fromkeys((PageConfig, Lists, ListRows, Breadth, Explanation, Health, Ready, Login))
         records |= dict.fromkeys(record for routes in beside for record in routes.records)
         super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
         self._public_socket = public_socket
@@ -106,6 +107,8 @@ class ApiServer(HttpService):
         app.get("/api/config", summary="The gateway's address and the mode", responses=answers(PageConfig))(self._config)
         app.get("/api/lists", summary="All lists: what they ask and show", responses=answers(Lists, unavailable))(self._all_lists)
         app.get("/api/lists/{name}", summary="One list's rows, as JSON or CSV", responses=rows)(self._one_list)
+        counted = answers(Breadth) | answers(ok=HTTPStatus.NO_CONTENT)
+        app.get("/api/breadth", summary="The market in a few numbers; 204: not counted yet", responses=counted)(self._breadth)
         why = answers(Explanation, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, unavailable)
         app.get("/api/explain/{name}/{symbol}", summary="Why a ticker is on a list or not", responses=why)(self._explain)
         refused = HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -163,9 +166,7 @@ class ApiServer(HttpService):
     async def _one_list(self, name: str, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json") -> Response:
         definition = await self._definition(name)
         frame = await self._bus.get_frame(name)
-        oldest = self._calendar.oldest_close if self.mode == Mode.END_OF_DAY else self._calendar.current_session
-        session = oldest(self._clock.now())
-        # Yesterday's rows are nobody's business today, whatever key still holds them.
+        session = self._oldest_session()
         if frame is None or frame.session < session:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} has no frame for the session of {session} yet: ask again.")
         if form == "csv":
@@ -173,6 +174,17 @@ class ApiServer(HttpService):
             headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
             return Response(to_csv(definition.columns, frame.rows), media_type=f"{CSV}; charset=utf-8", headers=headers)
         return json_answer(ListRows(name, len(frame.rows), **msgspec.structs.asdict(frame)))
+
+    async def _breadth(self) -> Response:
+        found = await self._bus.get_breadth()
+        if found is None or found.session < self._oldest_session():
+            return Response(status_code=HTTPStatus.NO_CONTENT)  # not counted yet, which is no failure
+        return json_answer(found)
+
+    def _oldest_session(self) -> date:
+        """Rows of an older one are nobody's business today, whatever key still holds them."""
+        oldest = self._calendar.oldest_close if self.mode == Mode.END_OF_DAY else self._calendar.current_session
+        return oldest(self._clock.now())
 
     async def _explain(self, name: str, symbol: str) -> Response:
         try:

@@ -18,13 +18,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from tradeul.api.client import MaintenanceClient
+from tradeul.api.client import MaintenanceClient, SimulatorClient
 from tradeul.api.history.past import Kept, Past
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.maintenance import MaintenanceRoutes
 from tradeul.api.server import ApiServer
+from tradeul.api.simulated import SimulatedRoutes
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
@@ -37,6 +38,7 @@ from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
+from tradeul.ops.http_service import Routes
 from tradeul.ops.memory import spare_what_stands
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.client import PolygonClient
@@ -126,7 +128,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        beside = history, LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)
+        beside: list[Routes] = [history, LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)]
+        beside += [SimulatedRoutes(SimulatorClient(vendor.rest, vendor.key))] if place.simulated else []
         api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, beside)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
         group.create_task(api.run())

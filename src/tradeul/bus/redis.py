@@ -22,6 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tradeul.bus.topics import (
     ACTIVE_KEY,
+    BREADTH_KEY,
     DELTA_CHANNELS,
     EXPLAIN,
     LAST_RUN_KEY,
@@ -44,6 +45,7 @@ from tradeul.bus.topics import (
 )
 from tradeul.clock import Clock
 from tradeul.errors import BusUnavailable, NoAnswer
+from tradeul.records.breadth import Breadth
 from tradeul.records.events import TradingSession
 from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.lists import ListDefinition, ListFrame
@@ -192,6 +194,15 @@ class Bus:
         async with self._asking() as redis:
             found = await redis.smembers(ACTIVE_KEY)
         return {symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in found}
+
+    async def put_breadth(self, breadth: Breadth) -> None:
+        async with self._asking() as redis:
+            await redis.set(BREADTH_KEY, msgspec.json.encode(breadth))
+
+    async def get_breadth(self) -> Breadth | None:
+        async with self._asking() as redis:
+            payload = await redis.get(BREADTH_KEY)
+        return None if payload is None else msgspec.json.decode(payload, type=Breadth)
 
     async def put_lists(self, lists: Sequence[ListDefinition]) -> None:
         async with self._asking() as redis:

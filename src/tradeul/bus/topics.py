@@ -14,6 +14,7 @@
 | explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
 | stream:sec:filings; stream:news | streams of Filing and of Article, trimmed; an entry's number is the catalog's | filings |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
+| market:breadth | Breadth, of the last frame | scanner |
 | baselines:{session} | one zstd Arrow blob (`analytics/baselines.py`) | maintenance |
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
 | ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
@@ -74,6 +75,7 @@ NEWS = Stream(NEWS_STREAM, "news", Article)
 
 LISTS_KEY = "lists:current"
 ACTIVE_KEY = "polygon_ws:active_tickers"
+BREADTH_KEY = "market:breadth"
 TRADING_SESSION_KEY = "trading:session"
 UNIVERSE_KEY = "ticker:universe"
 POINTER_KEY = "baselines:current"

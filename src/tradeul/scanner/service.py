@@ -33,6 +33,7 @@ from tradeul.scanner.explain import answer
 from tradeul.scanner.membership import Membership
 from tradeul.scanner.scan import lacking, scan_rows
 from tradeul.scanner.session_baselines import SessionBaselines
+from tradeul.scanner.summary import Summary
 from tradeul.scanner.told import Listener, Told
 from tradeul.scanner.variants import Watched
 
@@ -91,7 +92,7 @@ class ScannerService:
         self._lists: list[ScanList] = []
         self._watched = Watched()
         self._sent: dict[str, Snapshot] = {}
-        self._active: frozenset[str] | None = None  # as told; None: to be told again
+        self._summary = Summary(bus)
         self._session: date | None = None
         self._members: dict[Phase, dict[str, list[str]]] = {}
         self._rests_until = clock.now()
@@ -128,7 +129,7 @@ class ScannerService:
         frame = self._admitted(as_of)
         if frame is not None:
             await self._scan(frame)
-        await self._tell_active()
+        await self._summary.tell(self._sent, self._market)
         self.cycles += 1
 
     async def _cycle_on(self) -> None:
@@ -283,7 +284,7 @@ class ScannerService:
         frame, sent = await self._bus.get_frame(name), self._sent[name]
         if frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
             log.warning("bus_emptied", list=name)
-            self._active = None
+            self._summary.forget()
             await self._bus.put_lists([found.definition for found in self._folder.lists])
             await self._send_again(self._lists)
 
@@ -303,13 +304,6 @@ class ScannerService:
         """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""
         async with self._turn:
             return await asyncio.to_thread(answer, name, symbol, self._lists, self._sent, self._market, self._members)
-
-    async def _tell_active(self) -> None:
-        """Keep the set of symbols on any list as it is."""
-        active = frozenset(row["symbol"] for state in self._sent.values() for row in state.rows)
-        if active != self._active:
-            await self._bus.put_active(active)
-            self._active = active
 
     # Lists
 

@@ -7,7 +7,7 @@ const PING_MS = 10_000;
 
 /**
  * @typedef {{socket: string, mode: string, simulated: boolean, version: string}} Config
- * @typedef {{onState: (state: "connecting" | "open" | "lost") => void, onConfig: (config: Config) => void, onMessage: (message: any) => void}} Handlers
+ * @typedef {{onState: (state: "connecting" | "open" | "lost" | "refused") => void, onConfig: (config: Config) => void, onMessage: (message: any) => void}} Handlers
  */
 
 export class Connection {
@@ -24,6 +24,9 @@ export class Connection {
     this.socket = null;
     this.failures = 0;
     this.heardAt = 0;
+    this.wantsTold = false; // filings and news
+    this.isGreeted = false; // the socket has said `connected`
+    this.isRefused = false; // no token, or a wrong one: asking again would not help
     setInterval(() => this.watchDog(), 1000);
     setInterval(() => this.say({ action: "ping" }), PING_MS);
     // A laptop that wakes up, or a network that comes back, need not wait out the backoff.
@@ -44,6 +47,17 @@ export class Connection {
     if (this.asked.delete(list)) this.say({ action: "unsubscribe", list });
   }
 
+  /** Filings and news. @param {boolean} wanted */
+  wantTold(wanted) {
+    if (wanted === this.wantsTold) return;
+    this.wantsTold = wanted;
+    if (this.isGreeted) this.sayTold();
+  }
+
+  sayTold() {
+    for (const what of ["filings", "news"]) this.say({ action: `${this.wantsTold ? "" : "un"}subscribe_${what}` });
+  }
+
   /** @param {string} list */
   resync(list) {
     this.say({ action: "resync", list });
@@ -61,9 +75,11 @@ export class Connection {
   async open() {
     clearTimeout(this.timer);
     this.timer = undefined;
+    this.isRefused = false;
     this.handlers.onState(this.failures ? "lost" : "connecting");
     try {
       const answer = await fetch("api/config", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (answer.status === 401) return this.refuse();
       if (!answer.ok) throw new Error(`/api/config answered ${answer.status}`);
       const config = await answer.json();
       this.handlers.onConfig(config);
@@ -76,6 +92,7 @@ export class Connection {
   /** @param {WebSocket} socket */
   listen(socket) {
     this.socket = socket;
+    this.isGreeted = false;
     this.heardAt = performance.now();
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
@@ -85,6 +102,7 @@ export class Connection {
     socket.onclose = ({ reason }) => {
       if (socket !== this.socket) return;
       this.socket = null;
+      if (this.isRefused) return;
       // A gateway that ends tells each of its clients another moment, lest all come back at once.
       const told = /^come back in (\d+) ms$/.exec(reason);
       this.retryLater(told ? Number(told[1]) : undefined);
@@ -99,10 +117,20 @@ export class Connection {
       for (const list of this.asked) if (!this.known.has(list.split("~")[0])) this.asked.delete(list);
       if (this.failures || !this.asked.size) this.say({ action: "ping" });
       this.failures = 0;
+      if (this.wantsTold && !this.isGreeted) this.sayTold();
+      this.isGreeted = true;
       this.handlers.onState("open");
     }
     this.handlers.onMessage(message);
+    if (message.type === "error" && message.code === "unauthorized") this.refuse();
     if (message.type === "connected") this.subscribe();
+  }
+
+  /** Until somebody logs in (`open`), nothing is asked. */
+  refuse() {
+    this.isRefused = true;
+    this.asked.clear();
+    this.handlers.onState("refused");
   }
 
   /** @param {number} [waitMs]  as the gateway said */

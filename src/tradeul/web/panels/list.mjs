@@ -1,24 +1,24 @@
-// One list on the page: its title, what it asks, and an AG Grid that follows snapshots and deltas in place.
+// One list: what it asks, and an AG Grid that follows snapshots and deltas in place.
 
 import { AllCommunityModule, ModuleRegistry, createGrid, themeQuartz } from "ag-grid-community";
-import { columnOf, format, tone } from "./format.mjs";
+import { element } from "../element.mjs";
+import { columnOf, format, tone } from "../format.mjs";
+import { en } from "../words/en.mjs";
+import { has, t } from "../words/words.mjs";
 
 ModuleRegistry.registerModules([AllCommunityModule]);
 
-/**
- * @typedef {{name: string, title: string, where: string, order: [string, string][], columns: string[], class: string}} Head
- * @typedef {import("./deltas.mjs").Row} Row
- * @typedef {import("./format.mjs").Kind} Kind
- */
+/** @typedef {import("../feed/feed.mjs").Head} Head */
+/** @typedef {import("../feed/deltas.mjs").Row} Row */
+/** @typedef {import("../format.mjs").Kind} Kind */
+/** @typedef {import("../workspace/panels.mjs").Desk} Desk */
 
 /** @type {Record<Kind, number>} */
 const WIDTHS = { price: 70, change: 72, pct: 68, ratio: 72, shares: 68, dollars: 74, count: 70, time: 76, text: 88, flag: 62 };
 const WIDE_TEXT = { name: 170, headline: 240, industry: 140, sector: 120 }; // at least; they take what is left
-/** @type {Record<string, string>} */
-const ISSUES = { "": "ticker", stocks: "stock", etf: "fund without leverage", leveraged: "leveraged fund", all: "issue" };
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
-// Colours come from app.css, which knows light and dark.
+// Colours come from styles/app.css, which knows light and dark.
 const THEME = themeQuartz.withParams({
   accentColor: "var(--accent)",
   backgroundColor: "var(--panel)",
@@ -46,72 +46,117 @@ const THEME = themeQuartz.withParams({
   headerColumnResizeHandleColor: "transparent",
 });
 
-export class ListPanel {
-  /** @param {Head} head @param {string} issueClass  "": the list's own */
-  constructor(head, issueClass) {
-    this.head = head;
-    this.issueClass = issueClass;
-    /** @type {import("./deltas.mjs").ListState | undefined} */
+class ListPanel {
+  /** @param {Desk} desk @param {{list: string}} params */
+  constructor(desk, { list }) {
+    this.desk = desk;
+    this.name = list;
+    /** @type {import("../feed/deltas.mjs").ListState | undefined} */
     this.state = undefined;
     this.element = element("section", "panel");
-    this.title = element("h2", "", head.title);
     this.count = element("span", "count");
-    this.where = head.where.replace(/\s+/g, " ").trim();
-    const asks = element("p", "asks", this.where);
-    asks.title = `${this.where}\nordered by ${head.order.map(([expression, direction]) => `${expression} ${direction}`).join(", ")}`;
-    this.top = element("header", "");
-    this.top.append(this.title, this.count, asks);
+    this.asks = element("p", "asks");
+    const top = element("header", "");
+    top.append(this.count, this.asks);
     this.body = element("div", "grid");
-    this.body.dataset.list = head.name;
-    this.note = element("p", "note", "Waiting for the first rows…");
-    this.element.append(this.top, this.body, this.note, element("div", "watermark", "SIMULATED"));
-    this.grid = createGrid(this.body, gridOptions(head));
-    this.grid.setGridAriaProperty("label", head.title);
+    this.body.dataset.list = list;
+    this.note = element("p", "note");
+    this.element.append(top, this.body, this.note, element("div", "watermark", t("simulated.mark")));
+    this.isShown = false;
+    /** @type {string | undefined} */
+    this.watched = undefined;
+    this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow())];
+    this.define();
   }
 
-  /** The name under which the gateway sends it. */
-  get feed() {
-    const { name, class: own } = this.head;
-    return this.issueClass && this.issueClass !== own ? `${name}~${this.issueClass}` : name;
+  params() {
+    return { list: this.name };
   }
 
-  close() {
-    this.grid.destroy();
-    this.element.remove();
+  /** What the list asks and shows, which may change while it stands. */
+  define() {
+    const head = this.desk.feed.lists.value.find(({ name }) => name === this.name);
+    if (JSON.stringify(head) === JSON.stringify(this.head)) return;
+    this.head = head;
+    this.title = head ? titleOf(head) : this.name;
+    this.where = head?.where.replace(/\s+/g, " ").trim() ?? "";
+    this.asks.textContent = this.where;
+    const order = head?.order.map(([expression, direction]) => `${expression} ${direction}`).join(", ") ?? "";
+    this.asks.title = head ? `${this.where}\n${t("list.ordered_by", { order })}` : "";
+    this.grid?.destroy();
+    this.grid = undefined;
+    this.desk.changed(this);
+    this.follow();
   }
 
-  /** @param {import("./deltas.mjs").ListState | undefined} state */
-  show(state) {
-    this.state = state;
-    this.grid.flushAsyncTransactions();
-    this.grid.setGridOption("rowData", state ? [...state.rows.values()] : []);
+  /** @param {boolean} isShown */
+  visible(isShown) {
+    if (isShown === this.isShown) return;
+    this.isShown = isShown;
+    this.follow();
+  }
+
+  /** Watch what is shown: a list out of sight is not subscribed to. */
+  follow() {
+    const wanted = this.isShown && this.head ? feedOf(this.head, this.desk.issueClass.value) : undefined;
+    if (wanted !== undefined && !this.grid && this.head) {
+      this.grid = createGrid(this.body, gridOptions(this.head));
+      this.grid.setGridAriaProperty("label", this.title ?? this.name);
+    } else if (wanted === this.watched) return this.describe();
+    this.unwatch?.();
+    this.watched = wanted;
+    this.unwatch = wanted === undefined ? undefined : this.desk.feed.watch(wanted, (state, changes) => this.show(state, changes));
     this.describe();
   }
 
-  /** @param {import("./deltas.mjs").ListState} state @param {import("./deltas.mjs").Changes} changes */
-  follow(state, changes) {
+  /** @param {import("../feed/deltas.mjs").ListState | undefined} state @param {import("../feed/deltas.mjs").Changes} [changes] */
+  show(state, changes) {
+    const follows = this.state !== undefined && state !== undefined && changes !== undefined;
     this.state = state;
-    this.grid.applyTransactionAsync(changes, ({ add }) => {
-      if (add.length && !CALM.matches) this.grid.flashCells({ rowNodes: add, columns: ["symbol"] });
-    });
+    if (follows) {
+      this.grid?.applyTransactionAsync(changes, ({ add }) => {
+        if (add.length && !CALM.matches) this.grid?.flashCells({ rowNodes: add, columns: ["symbol"] });
+      });
+    } else {
+      this.grid?.flushAsyncTransactions();
+      this.grid?.setGridOption("rowData", state ? [...state.rows.values()] : []);
+    }
     this.describe();
   }
 
   /** Why there is no row. */
   emptiness() {
-    if (!this.state) return "Waiting for the first rows…";
+    if (!this.head) return t("list.gone", { list: this.name });
+    if (!this.state) return t("list.waiting");
     const { lacking } = this.state;
-    if (!lacking.length) return `No ${ISSUES[this.issueClass]} fulfils ${this.where} now.`;
-    if (document.body.dataset.mode === "END_OF_DAY") return "Needs intraday data: a past close does not tell.";
-    return `Not known of any ticker now: ${lacking.map((name) => columnOf(name).label).join(", ")}.`;
+    if (!lacking.length) return t(`list.nobody.${this.desk.issueClass.value || "own"}`, { where: this.where ?? "" });
+    if (this.desk.feed.status.value.mode === "END_OF_DAY") return t("list.needs_intraday");
+    return t("list.lacking", { columns: lacking.map((name) => columnOf(name).label).join(", ") });
   }
 
   describe() {
     const size = this.state?.rows.size;
-    this.count.textContent = size === undefined ? "" : size === 1 ? "1 row" : `${size} rows`;
+    this.count.textContent = size === undefined ? "" : t(size === 1 ? "list.row" : "list.rows", { count: size });
     this.note.hidden = Boolean(size);
     this.note.textContent = this.emptiness();
   }
+
+  close() {
+    for (const stop of this.stops) stop();
+    this.unwatch?.();
+    this.grid?.destroy();
+  }
+}
+
+/** The name under which the gateway sends `head` in another class. @param {Head} head @param {string} issueClass */
+function feedOf({ name, class: own }, issueClass) {
+  return issueClass && issueClass !== own ? `${name}~${issueClass}` : name;
+}
+
+/** Built-in lists speak the reader's language; a person's own list is called what they called it. @param {Head} head */
+export function titleOf({ name, title }) {
+  const key = `list.title.${name}`;
+  return has(key) && title === en[/** @type {keyof typeof en} */ (key)] ? t(key) : title;
 }
 
 /** @param {Head} head @returns {import("ag-grid-community").GridOptions<Row>} */
@@ -142,7 +187,7 @@ function rankColumn() {
   return {
     colId: "rank",
     headerName: "#",
-    headerTooltip: "Place on the list; click to have the list's own order back",
+    headerTooltip: t("list.rank_help"),
     field: "rank",
     valueFormatter: ({ value }) => String(value + 1),
     sort: "asc",
@@ -159,11 +204,11 @@ function rankColumn() {
 function symbolColumn() {
   return {
     field: "symbol",
-    headerName: "Symbol",
+    headerName: t("list.symbol"),
     pinned: "left",
     width: 84,
     cellRenderer: symbolCell,
-    tooltipValueGetter: ({ data }) => [data?.name, data?.halted ? "trading halted" : "", data?.corp_action].filter(Boolean).join(" · "),
+    tooltipValueGetter: ({ data }) => [data?.name, data?.halted ? t("list.halted") : "", data?.corp_action].filter(Boolean).join(" · "),
     equals: () => false, // its tags depend on other fields of the row
   };
 }
@@ -205,10 +250,5 @@ function unknownLast(left, right, _l, _r, isDescending) {
   return left < right ? -1 : Number(left > right);
 }
 
-/** @param {string} tag @param {string} className @param {string} [text] */
-export function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
+/** @type {import("../workspace/panels.mjs").PanelKind} */
+export const list = { kind: "list", titleKey: "panel.list", make: (desk, params) => new ListPanel(desk, params) };

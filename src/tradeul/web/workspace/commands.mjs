@@ -1,0 +1,49 @@
+// What can be done, as a table: the palette lists it, keys run it. A command belongs to whoever added it.
+
+/**
+ * @typedef {{id: string, title: () => string, keys?: string, run: () => void}} Command
+ *   `keys`: one key as `KeyboardEvent.key` says it, with Ctrl+, Alt+, Shift+ before it where they are held: "/", "Alt+l"
+ */
+
+export class Commands {
+  constructor() {
+    /** @type {Map<string, Command>} */
+    this.table = new Map();
+    this.hear(document);
+  }
+
+  /** @param {Command} command @returns {() => void} take it away */
+  add(command) {
+    this.table.set(command.id, command);
+    return () => void (this.table.get(command.id) === command && this.table.delete(command.id));
+  }
+
+  all() {
+    return [...this.table.values()];
+  }
+
+  /** Listen to the keys of a window of ours; one that is popped out has its own. @param {Document} page */
+  hear(page) {
+    page.addEventListener("keydown", (event) => {
+      if (event.defaultPrevented || event.isComposing || isWriting(event.target)) return;
+      const pressed = keysOf(event);
+      const command = this.all().find(({ keys }) => keys === pressed);
+      if (!command) return;
+      event.preventDefault();
+      command.run();
+    });
+  }
+}
+
+/** @param {KeyboardEvent} event */
+function keysOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
+  const held = [ctrlKey || metaKey ? "Ctrl+" : "", altKey ? "Alt+" : "", shiftKey && key.length > 1 ? "Shift+" : ""];
+  return held.join("") + key;
+}
+
+/** Keys that write are no commands. @param {EventTarget | null} target */
+function isWriting(target) {
+  const { tagName, type, isContentEditable } = /** @type {HTMLInputElement} */ (target ?? {});
+  const ticks = ["checkbox", "radio", "button", "range"];
+  return isContentEditable || tagName === "TEXTAREA" || tagName === "SELECT" || (tagName === "INPUT" && !ticks.includes(type));
+}

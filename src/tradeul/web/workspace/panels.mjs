@@ -1,0 +1,25 @@
+// The kinds of panels: one file each, one line here.
+
+import { list } from "../panels/list.mjs";
+import { market } from "../panels/market.mjs";
+
+/**
+ * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
+ * @typedef {{element: HTMLElement, title?: string, params?: () => object, visible?: (shown: boolean) => void, close: () => void}} Panel
+ *   `params`: what stands in the layout and goes to `make` after a reload, JSON. `visible` is told at once and whenever it changes:
+ *   what nobody sees asks for nothing.
+ * @typedef {object} Desk  what a panel may use
+ * @property {import("../feed/feed.mjs").Feed} feed
+ * @property {import("../feed/api.mjs").Api} api
+ * @property {import("./links.mjs").Links} links
+ * @property {import("./commands.mjs").Commands} commands
+ * @property {import("./settings.mjs").Settings} settings
+ * @property {import("../feed/connection.mjs").Config} config
+ * @property {import("../signal.mjs").Signal<string>} issueClass  which issues the lists show; "": each list's own
+ * @property {(kind: string, params?: object) => void} open  the panel of that kind and those params, made or brought to the front
+ * @property {(listener: () => void) => () => void} newDay  another session began: drop everything shown. The answer stops it
+ * @property {(panel: Panel) => void} changed  its `params` or `title` are others now
+ */
+
+/** @type {PanelKind[]} */
+export const KINDS = [list, market];
