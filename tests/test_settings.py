@@ -72,8 +72,11 @@ def test_a_wrong_setting_is_named_with_its_value(monkeypatch):
         load_settings()
 
 
-def test_a_wrong_database_is_named_without_its_password(monkeypatch):
-    monkeypatch.setenv("TRADEUL_DATABASE_URL", "mysql://me:secret@host/db")
+@pytest.mark.parametrize(
+    "url", ["mysql://me:secret@host/db", "postgresql://me:secret@host:port/db", "postgresql://me:secret@host", "secret"]
+)
+def test_a_wrong_database_is_named_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("TRADEUL_DATABASE_URL", url)
     with pytest.raises(SettingsError, match=r"TRADEUL_DATABASE_URL=.*postgresql://user:password@host/database is expected") as refused:
         load_settings()
     assert "secret" not in str(refused.value)

@@ -75,6 +75,17 @@ def test_a_partition_is_dropped_alone_and_a_lost_table_means_all_is_missing(mirr
     assert mirror.standing() == {}
 
 
+def test_tables_of_another_program_are_not_touched(mirror_url, catalog_at):
+    mirror = Mirror(mirror_url, catalog_at(mirror_url))
+    with psycopg.connect(mirror_url) as connection:
+        connection.execute(f"CREATE TABLE {DAILY} (theirs int)")
+    for call in (mirror.standing, mirror.forget):
+        with pytest.raises(StoreError, match=r"tables of another program \(market_data_daily\)"):
+            call()
+    with psycopg.connect(mirror_url) as connection:
+        assert connection.execute(f"SELECT theirs FROM {DAILY}").fetchall() == []
+
+
 def test_the_simulated_market_has_tables_of_its_own(mirror, mirror_url, catalog_at):
     url = in_schema(mirror_url, "simulated")
     simulated = Mirror(url, catalog_at(url))

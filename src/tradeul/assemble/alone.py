@@ -13,7 +13,7 @@ from tradeul.assemble.state import (
     is_simulated,
     simulated_clock,
     simulator_host,
-    standing_catalog_url,
+    standing_ledger,
     state_folder,
 )
 from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
@@ -24,7 +24,6 @@ from tradeul.market_calendar import NEW_YORK, nyse
 from tradeul.ops import logs
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
-from tradeul.store.catalog import Catalog
 
 
 @asynccontextmanager
@@ -59,9 +58,7 @@ def standing(settings: Settings) -> Status:
         kept = state / "clock.json"
         started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
         clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at.astimezone(UTC))
-    url = standing_catalog_url(settings, simulated=simulated)
-    rows = [] if url is None else Catalog(url).ledger()
-    ledger = {(row.dataset, row.session): row for row in rows}
+    ledger = {(row.dataset, row.session): row for row in standing_ledger(settings, simulated=simulated)}
     return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")
 
 

@@ -14,7 +14,9 @@ from tradeul.market_calendar import NEW_YORK, Calendar
 from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
 from tradeul.ops.start import free_port, sole_owner, usable_folder
+from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
 from tradeul.store.databases import check_database, drop_schema, in_schema
 
 SIMULATED_SESSIONS_AHEAD = 250
@@ -76,6 +78,22 @@ def standing_catalog_url(settings: Settings, *, simulated: bool) -> str | None:
     """None: there is no catalog yet."""
     there = settings.database_url is not None or catalog_file(settings, simulated=simulated).exists()
     return catalog_url(settings, simulated=simulated) if there else None
+
+
+def standing_ledger(settings: Settings, *, simulated: bool) -> list[LedgerRow]:
+    """What the catalog holds, while another process may run on it; none yet, none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    url = standing_catalog_url(settings, simulated=simulated)
+    if url is None:
+        return []
+    catalog = Catalog(url)
+    try:
+        return catalog.ledger()
+    finally:
+        catalog.close()
 
 
 def catalog_file(settings: Settings, *, simulated: bool) -> Path:

@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.state import is_simulated, standing_catalog_url, state_folder
+from tradeul.assemble.state import is_simulated, standing_ledger, state_folder
 from tradeul.errors import NotKept
-from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
-from tradeul.store.catalog import Catalog
 from tradeul.store.lake_sql import select
 
 SHOWN_ROWS = 100
@@ -27,7 +25,7 @@ async def sql(settings: Settings, statement: str) -> int:
     lake = state / "lake"
     if not lake.is_dir():
         raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
-    rows = select(lake, await asyncio.to_thread(_ledger, standing_catalog_url(settings, simulated=simulated)), statement)
+    rows = select(lake, await asyncio.to_thread(standing_ledger, settings, simulated=simulated), statement)
     if not sys.stdout.isatty():
         async for lines in rows:
             sys.stdout.buffer.write(lines)
@@ -63,13 +61,3 @@ def _said(value: object) -> str:
     if isinstance(value, list | dict):
         return msgspec.json.encode(value).decode()[:SHOWN_CHARACTERS]
     return str(value)
-
-
-def _ledger(url: str | None) -> list[LedgerRow]:
-    if url is None:
-        return []
-    catalog = Catalog(url)
-    try:
-        return catalog.ledger()
-    finally:
-        catalog.close()

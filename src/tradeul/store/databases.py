@@ -32,7 +32,7 @@ SILENT_SECONDS = 15  # a process frozen in the midst of a transaction keeps its 
 MIGRATION_LOCK = 0x7452_4D47  # any number; the same for all versions
 # A server that is gone without a word is noticed in half a minute, in the midst of a statement in ten seconds.
 CONNECTION: dict[str, Any] = {
-    "connect_timeout": 5,
+    "connect_timeout": 4,  # for each address of the name: a wrong one is told of within ten seconds
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,

@@ -95,11 +95,10 @@ class Mirror:
         """What stands, and the checksum of what it was made from; tables that are not there are made.
 
         Raises:
-            StoreError: the server did not do it.
+            StoreError: the server did not do it, or the database holds tables of these names that are not ours.
         """
         with self._catalog.transaction(_UNREADABLE) as connection:
-            there = set(sa.inspect(connection).get_table_names())
-            if not {*TABLES, "mirrored"} <= there:
+            if not {*TABLES, "mirrored"} <= _tables(connection):
                 _make_anew(connection)
             found = connection.exec_driver_sql("SELECT tab, session, checksum FROM mirrored")
             return {(row.tab, row.session): row.checksum for row in found}
@@ -108,7 +107,7 @@ class Mirror:
         """All of it, to be made anew.
 
         Raises:
-            StoreError: the server did not do it.
+            StoreError: the server did not do it, or the database holds tables of these names that are not ours.
         """
         with self._catalog.transaction(_UNWRITTEN) as connection:
             _make_anew(connection)
@@ -168,7 +167,18 @@ def _extension(connection: sa.Connection) -> str | None:
     return connection.exec_driver_sql(found).scalar_one_or_none()
 
 
+def _tables(connection: sa.Connection) -> set[str]:
+    return set(sa.inspect(connection).get_table_names())
+
+
 def _make_anew(connection: sa.Connection) -> None:
+    there = _tables(connection)
+    foreign = sorted(there & TABLES.keys()) if "mirrored" not in there else []
+    if foreign:
+        raise StoreError(
+            f"The database of {SETTING} holds tables of another program ({', '.join(foreign)}), which the mirror would replace: "
+            "give Tradeul a database of its own, or rename them."
+        )
     schema = _extension(connection)
     for name in (*TABLES, "mirrored"):
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
