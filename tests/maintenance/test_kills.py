@@ -48,7 +48,7 @@ async def killed(target, *arguments):
 CASES = [(*place, point, "sqlite") for place in PLACES for point in POINTS]
 SAMPLE = [case for number, case in enumerate(CASES) if number // len(POINTS) % len(POINTS) == number % len(POINTS)]
 CASES += [(*case[:-1], "postgresql") for case in CASES]
-SAMPLE += [("ohlc_daily", 4, False, "during its note", "postgresql"), ("volume_slots", 1, True, "after its write", "postgresql")]
+SAMPLE += [("ohlc_daily", 4, False, "during its note", "postgresql")]
 
 
 @pytest.fixture(autouse=True)
