@@ -5,6 +5,7 @@
     filings.py  filings and news
     here        live, scanner, gateway, api, history, HTTP of maintenance
     alone.py    maintenance alone, for one run; the simulator alone
+    backup.py   what of a state folder is kept elsewhere, and put back
 
 The first part that fails ends all: loudly here, with one sentence on the
 console. Nothing else knows concrete classes.
@@ -29,7 +30,7 @@ from tradeul.api.simulated import SimulatedRoutes
 from tradeul.api.user_lists import UserListRoutes
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
-from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
+from tradeul.assemble.state import ROLES, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.filings.routes import FilingsRoutes
@@ -86,7 +87,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready) -
     simulated = is_simulated(settings, simulate=simulate)
     ports = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port"]
     ports += ["simulator_port"] if simulated else []
-    with claimed_state(settings, (MAINTENANCE, "scanner", "filings"), ports, simulated=simulated, fresh=fresh) as state:
+    with claimed_state(settings, ROLES, ports, simulated=simulated, fresh=fresh) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
             place, runs = await start_borders(settings, state, stack, simulated=simulated)

@@ -15,13 +15,15 @@ from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
+from tradeul.store.backups import check_whole
 from tradeul.store.catalog import Catalog
-from tradeul.store.databases import check_database, drop_schema, in_schema
+from tradeul.store.databases import drop_schema, form_of, in_schema
 
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
 SIMULATED = "simulated"  # the folder, and the schema on a server
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
+ROLES = (MAINTENANCE, "scanner", "filings")  # of a whole product
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
 
@@ -48,11 +50,12 @@ def claimed_state(
     """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
     callers_of(settings)  # refused before anything is touched
     if settings.database_url is not None:
-        check_database(catalog_url(settings, simulated=simulated))
+        form_of(catalog_url(settings, simulated=simulated))
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         for role in roles:
             stack.enter_context(sole_owner(root, role))
+        check_whole(root)
         (root / "locks" / ADDRESS).unlink(missing_ok=True)
         end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
         for setting in ports:
