@@ -1,8 +1,6 @@
 """A backup of a running product becomes a state folder on which another product goes on."""
 
 import hashlib
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import product as pairs
@@ -43,25 +41,19 @@ def database(postgres):
     return lambda kind: {} if kind == "sqlite" else {"database_url": postgres.new_database()}
 
 
-# A process, as a person uses it.
+# Products as processes; the commands are typed by `test_readmes.py`.
 
 
-def typed(product, *words):
-    """The command beside the product; its exit code and what it said."""
-    command = [sys.executable, "-m", "tradeul", *map(str, words)]
-    done = subprocess.run(command, env=product.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
-    return done.returncode, done.stdout
-
-
-def moved(tmp_path, first, second, loaded, *options):
-    """A backup while the one runs, restored for the other: what the other says once its lists stand, and the backup."""
+def moved(tmp_path, first, second, loaded, *, lake=False):
+    """A backup while the one runs, restored for the other: once its lists stand its runs and tasks, and the backup."""
     state, folder, back = tmp_path / "state", tmp_path / "backup", tmp_path / "back"
     (state / "lists").mkdir(parents=True)
     (state / "lists" / "cheap.toml").write_text(LIST)
     with running(state, **SMALL, **first) as product:
         eventually(lambda: product.rows("cheap") and loaded(product), 300)
-        assert typed(product, "backup", folder, *options)[0] == 0
-        assert "runs on" in typed(product, "restore", folder)[1]
+        backup(Settings(state=state, **first), folder, NOW, simulate=False, lake=lake)
+        with pytest.raises(FolderInUse, match="runs on"):
+            restore(Settings(state=state, **first), folder)
     restore(Settings(state=back, **second), folder)
     with running(back, **SMALL, **second) as product:
         eventually(lambda: product.rows("cheap"))
@@ -82,7 +74,7 @@ def test_a_product_goes_on_where_the_backup_was_taken(tmp_path, database):
 @pytest.mark.long
 @pytest.mark.parametrize(("first", "second"), DIRECTIONS)
 def test_with_the_lake_nothing_is_loaded_again(tmp_path, database, first, second):
-    (runs, tasks), manifest = moved(tmp_path, database(first), database(second), complete, "--lake")
+    (runs, tasks), manifest = moved(tmp_path, database(first), database(second), complete, lake=True)
     assert runs and any("/lake/" in name for name in manifest.files)
     assert {task["task"] for task in tasks} <= {"redis_sync", "timescale_mirror"}
 

@@ -87,14 +87,13 @@ def filling(folder: Path) -> Iterator[None]:
             _sync(Path(place))
         mark.unlink()
         _sync(folder)
-    except BaseException as error:
+    except OSError as error:
+        raise StoreError(f"{folder} could not be written ({error}): see to the disk's space and rights.") from error
+    finally:
         if is_unfinished(folder):
-            with suppress(OSError):
+            with suppress(OSError):  # then the mark stays
                 _clear(folder)
                 mark.unlink()
-        if isinstance(error, OSError):
-            raise StoreError(f"{folder} could not be written ({error}): see to the disk's space and rights.") from error
-        raise
 
 
 def _clear(folder: Path) -> None:
