@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Error, async_playwright
 
+from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.server import ApiServer
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
@@ -18,6 +19,8 @@ from tradeul.clock import SimulatedClock, SystemClock
 from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
+from tradeul.store.catalog import Catalog
+from tradeul.store.layouts import LayoutStore
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -45,6 +48,7 @@ class Stand:
         self.valkey = EmbeddedServer(state, SystemClock())
         self.market = fake_market.Market()
         self.callers = Callers()
+        self.catalog = Catalog(f"sqlite:///{state / 'catalog.db'}")
         self.gateway_port = 0
         self.tasks = {}
 
@@ -53,12 +57,15 @@ class Stand:
         self.bus = Bus(self.valkey.url, SystemClock())
         await self.bus.put_lists(self.market.definitions)
         await self.start_gateway()
-        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, 0, self.gateway_port)
+        self.api = ApiServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, 0, self.gateway_port, beside=self.beside())
         self.tasks["api"] = asyncio.create_task(self.api.run())
         await self.api.started.wait()
         self.callers.page_ports.add(self.api.port)
         self.url = f"http://127.0.0.1:{self.api.port}/"
         await self.step()
+
+    def beside(self):
+        return [LayoutRoutes(LayoutStore(self.catalog))]
 
     async def start_gateway(self):
         gateway = GatewayServer(self.bus, self.clock, nyse(), "SIMULATED", self.callers, self.gateway_port)
@@ -79,6 +86,7 @@ class Stand:
             await self.end(name)
         await self.bus.close()
         await self.valkey.stop()
+        self.catalog.close()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
+import { say } from "./workspace/notice.mjs";
 import { Signal } from "./signal.mjs";
 import { language, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
@@ -29,10 +30,12 @@ const desk = {
   issueClass: new Signal(""),
   open: (kind, params) => workspace.open(kind, params),
   newDay: (listener) => feed.day.listen(listener),
+  say,
   changed: (panel) => workspace.changed(panel),
 };
 
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));

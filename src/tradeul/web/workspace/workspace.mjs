@@ -3,6 +3,9 @@
 import { createDockview } from "dockview-core";
 import { element } from "../element.mjs";
 import { t } from "../words/words.mjs";
+import { GroupHeader } from "./header.mjs";
+import { Layouts } from "./layouts.mjs";
+import { adopt } from "./windows.mjs";
 
 /** @typedef {import("./panels.mjs").Panel} Panel */
 /** @typedef {import("./panels.mjs").PanelKind} PanelKind */
@@ -25,25 +28,29 @@ export class Workspace {
       theme: THEME,
       createComponent: ({ name }) => new Content(this, name),
       createWatermarkComponent: () => ({ element: element("p", "bare", t("workspace.bare")), init: () => {} }),
+      createRightHeaderActionComponent: (group) => new GroupHeader(this, group),
+      popoutUrl: "popout.html",
       scrollbars: "native",
       announcements: true,
     });
     this.hear(place);
+    this.layouts = new Layouts(desk, { restore: (layout) => this.restore(layout), begin: () => this.begin(), state: () => this.state() });
     this.isArranging = false;
     this.dock.onDidLayoutChange(() => this.keepSoon());
+    this.dock.onDidOpenPopoutWindowFail(() => desk.say(t("group.blocked")));
+    // Windows that close with this one are not news.
+    addEventListener("beforeunload", () => {
+      if (this.timer !== undefined) this.keep();
+      this.isArranging = true;
+    });
     desk.feed.lists.listen((heads) => this.offer(heads.map(({ name }) => name)));
     WIDE.addEventListener("change", () => this.arrange(desk.feed.lists.value.map(({ name }) => name)));
-  }
-
-  /** Wide and narrow screens are arranged apart. */
-  get keptUnder() {
-    return WIDE.matches ? "layout.wide" : "layout.narrow";
   }
 
   /** Lists appear in an arrangement that does not know them; those that a person closed stay closed. @param {string[]} names */
   offer(names) {
     if (!this.names) return this.arrange(names);
-    for (const name of names) if (!this.names.has(name)) this.open("list", { list: name }, true);
+    for (const name of names) if (!this.names.has(name)) this.open("list", { list: name }, { inactive: true });
     this.names = new Set([...this.names, ...names]);
     this.keepSoon();
   }
@@ -51,31 +58,46 @@ export class Workspace {
   /** As it was left here, else the first arrangement. @param {string[]} names */
   arrange(names) {
     if (!names.length) return;
-    const kept = this.desk.settings.get(this.keptUnder, /** @type {any} */ (null));
-    this.isArranging = true;
     this.names = new Set(names);
-    if (!(kept && this.restore(kept))) this.begin(names);
-    this.isArranging = false;
+    const layout = this.layouts.remembered();
+    if (!(layout && this.restore(layout))) this.begin();
   }
 
-  /** @param {{names: string[], dock: any}} kept */
-  restore(kept) {
+  /** Whether it could be read; else the first arrangement stands. @param {import("./layouts.mjs").Layout} layout */
+  restore(layout) {
+    const there = this.desk.feed.lists.value.map(({ name }) => name);
+    this.isArranging = true;
     try {
-      this.dock.fromJSON(kept.dock);
+      this.dock.fromJSON(layout.dock);
+      this.names = new Set(layout.names);
+      this.offer(there);
     } catch (error) {
-      console.info("an arrangement that cannot be read any more is forgotten", error);
-      this.dock.clear();
+      console.info("an arrangement that cannot be read is forgotten", error);
+      this.names = new Set(there);
+      this.begin();
       return false;
+    } finally {
+      this.isArranging = false;
     }
-    const known = this.names ?? new Set();
-    this.names = new Set(kept.names);
-    this.offer([...known]);
     return true;
   }
 
-  /** The first arrangement: four lists side by side where there is room, the others in tabs; on a phone all in tabs. @param {string[]} names */
-  begin(names) {
+  /** @returns {import("./layouts.mjs").Layout} */
+  state() {
+    return { names: [...(this.names ?? [])], dock: this.dock.toJSON() };
+  }
+
+  /** The first arrangement: four lists side by side where there is room, the others in tabs; on a phone all in tabs. */
+  begin() {
+    const wasArranging = this.isArranging;
+    this.isArranging = true;
     this.dock.clear();
+    this.fill(this.desk.feed.lists.value.map(({ name }) => name));
+    this.isArranging = wasArranging;
+  }
+
+  /** @param {string[]} names */
+  fill(names) {
     const first = FIRST.filter((name) => names.includes(name));
     const others = names.filter((name) => !first.includes(name));
     if (!WIDE.matches) {
@@ -102,15 +124,17 @@ export class Workspace {
 
   /**
    * The panel of that kind and those params: brought to the front, else made as a tab beside its like, else at the right.
-   * @param {string} kind @param {any} params @param {boolean} [quietly]  behind what is shown
+   * @param {string} kind @param {any} [params]
+   * @param {{group?: import("dockview-core").DockviewGroupPanel, inactive?: boolean}} [where]  `inactive`: behind what is shown
    */
-  open(kind, params = {}, quietly = false) {
+  open(kind, params = {}, { group, inactive = false } = {}) {
     const there = this.dock.getPanel(idOf(kind, params));
-    if (there) return quietly ? undefined : there.api.setActive();
+    if (there) return inactive ? undefined : there.api.setActive();
+    if (group) return void this.add(kind, params, { position: { referenceGroup: group, direction: "within" } });
     const like = this.dock.panels.filter(({ view }) => view.contentComponent === kind || (kind !== "list" && view.contentComponent !== "list"));
     const beside = like.at(-1);
     const position = beside ? { referencePanel: beside, direction: "within" } : this.dock.totalPanels ? { direction: "right" } : undefined;
-    this.add(kind, params, { position, inactive: quietly && Boolean(beside) });
+    this.add(kind, params, { position, inactive: inactive && Boolean(beside) });
   }
 
   /** @param {string} kind @param {any} params @param {any} options @returns {import("dockview-core").IDockviewPanel} */
@@ -141,12 +165,16 @@ export class Workspace {
     });
   }
 
-  /** Arrow keys, Home and End move along the tabs. @param {KeyboardEvent} event */
+  /** Arrow keys, Home and End move along the tabs, Delete closes one. @param {KeyboardEvent} event */
   moveAlong(event) {
     const tab = /** @type {HTMLElement} */ (event.target);
     if (tab.role !== "tab") return;
     const tabs = /** @type {HTMLElement[]} */ ([...(tab.closest("[role=tablist]")?.querySelectorAll("[role=tab]") ?? [])]);
     const here = tabs.indexOf(tab);
+    if (event.key === "Delete") {
+      (tabs[here + 1] ?? tabs[here - 1])?.focus();
+      return this.dock.getPanel(tab.dataset.tabPanelId ?? "")?.api.close();
+    }
     const steps = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: tabs.length - 1 };
     const next = steps[/** @type {keyof typeof steps} */ (event.key)];
     if (next === undefined) return;
@@ -163,7 +191,21 @@ export class Workspace {
   }
 
   keep() {
-    this.desk.settings.set(this.keptUnder, { names: [...(this.names ?? [])], dock: this.dock.toJSON() });
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.layouts.keep(this.state());
+  }
+
+  /** Into a window of its own, for another screen. @param {import("dockview-core").DockviewGroupPanel} group */
+  async popOut(group) {
+    await this.dock.addPopoutGroup(group, {
+      onDidOpen: ({ window }) =>
+        window.addEventListener("load", () => {
+          adopt(window);
+          this.hear(window.document.body);
+          this.desk.commands.hear(window.document);
+        }),
+    });
   }
 }
 
