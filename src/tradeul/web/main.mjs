@@ -7,6 +7,7 @@ import { Signal } from "./signal.mjs";
 import { language, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
 import { Links } from "./workspace/links.mjs";
+import { servePeople } from "./workspace/people.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
 import { showStatus } from "./workspace/status.mjs";
@@ -37,5 +38,6 @@ const desk = {
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+servePeople(desk, workspace);
 document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));

@@ -16,6 +16,7 @@ ModuleRegistry.registerModules([AllCommunityModule]);
 /** @type {Record<Kind, number>} */
 const WIDTHS = { price: 70, change: 72, pct: 68, ratio: 72, shares: 68, dollars: 74, count: 70, time: 76, text: 88, flag: 62 };
 const WIDE_TEXT = { name: 170, headline: 240, industry: 140, sector: 120 }; // at least; they take what is left
+const FORMULA = /^[=+\-@\t\r]/;
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Colours come from styles/app.css, which knows light and dark.
@@ -139,6 +140,11 @@ class ListPanel {
     this.count.textContent = size === undefined ? "" : t(size === 1 ? "list.row" : "list.rows", { count: size });
     this.note.hidden = Boolean(size);
     this.note.textContent = this.emptiness();
+  }
+
+  /** Columns, filter and order as they are seen; what a spreadsheet would compute stays text, as in the server's CSV. */
+  csv() {
+    return this.grid?.getDataAsCsv({ processCellCallback: ({ value }) => (typeof value === "string" && FORMULA.test(value) ? `'${value}` : (value ?? "")) });
   }
 
   close() {

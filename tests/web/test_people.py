@@ -1,0 +1,215 @@
+"""What serves the reader whatever panels stand there: palette, shortcuts, look and language, links, CSV, the cut."""
+
+import json
+
+import pytest
+from playwright.async_api import expect
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TICKERS = 12_400
+HOSTILE = "<img src=x onerror=window.pwned=1>"
+
+
+def universe():
+    """As /api/universe tells it; the one that is looked for stands last."""
+    names = [(f"Q{number:05}", f"Quiet {number} Corp") for number in range(TICKERS - 2)]
+    tickers = [{"symbol": symbol, "name": name} for symbol, name in [*names, ("EVIL", HOSTILE), ("MERI", "Meridian Robotics, Inc.")]]
+    return json.dumps({"count": TICKERS, "tickers": tickers, "next": None})
+
+
+async def with_universe(page):
+    await page.route("**/api/universe*", lambda route: route.fulfill(body=universe(), content_type="application/json"))
+
+
+def grid(page, name):
+    return page.locator(f'.grid[data-list="{name}"] .ag-row')
+
+
+def option(page, name):
+    return page.get_by_role("option", name=name)
+
+
+async def test_the_palette_finds_lists_symbols_and_commands_by_keyboard_alone(open_page):
+    watched = await open_page()
+    page = watched.page
+    await with_universe(page)
+    await expect(grid(page, "gappers_up").first).to_be_visible()
+    await page.keyboard.press("/")
+    field = page.get_by_role("combobox")
+    await expect(field).to_be_focused()
+    await page.keyboard.type("new lo")
+    await expect(option(page, "New lows")).to_have_attribute("aria-selected", "true")
+    assert await field.get_attribute("aria-activedescendant") == await option(page, "New lows").get_attribute("id")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.get_by_role("tab", name="New lows", selected=True)).to_be_visible()
+    await page.keyboard.press("/")
+    await page.keyboard.type("meridian")
+    await expect(option(page, "MERI")).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("/")
+    await page.keyboard.type("q0")
+    await expect(option(page, "Q00000")).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("ArrowUp")
+    await expect(option(page, "Q00049")).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("PageDown")
+    await expect(option(page, "Q00008")).to_have_attribute("aria-selected", "true")
+    await field.fill("evil")
+    await expect(option(page, "EVIL")).to_contain_text(HOSTILE)
+    await field.fill("nobody is called so")
+    await expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("0 found")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert await page.evaluate("window.pwned") is None
+    assert not watched.complaints
+
+
+async def test_what_the_palette_cannot_load_is_said_and_the_rest_is_found(open_page):
+    page = (await open_page()).page
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("404")
+    await page.keyboard.type("gappers down")
+    await expect(option(page, "Gappers down")).to_be_visible()
+
+
+async def test_a_query_means_the_nearest_first(quiet_page):
+    script = """async () => {
+      const { find } = await import('./workspace/finding.mjs');
+      const entry = (kind, title, more) => ({ kind, title, more, run() {} });
+      const entries = [entry('symbol', 'WINX', 'Winx Holdings'), entry('symbol', 'WIN', 'Windstream'), entry('list', 'Winners'),
+        entry('symbol', 'A', 'Great Winners Inc.'), entry('command', 'Disposición: mañana'), entry('symbol', 'ZZ', 'Álamo   Water')];
+      return ['win', 'winners', 'manana', 'disp man', 'alamo water', 'water al', 'q', ''].map((query) => find(entries, query, 3).map(({ title }) => title));
+    }"""
+    assert await quiet_page.evaluate(script) == [
+        ["WIN", "Winners", "WINX"],
+        ["Winners", "A"],
+        ["Disposición: mañana"],
+        ["Disposición: mañana"],
+        ["ZZ"],
+        ["ZZ"],
+        [],
+        ["Winners", "Disposición: mañana"],
+    ]
+
+
+async def test_the_shortcuts_are_those_of_the_table_and_rest_while_somebody_writes(open_page):
+    page = (await open_page()).page
+    await expect(grid(page, "gappers_up").first).to_be_visible()
+    await page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Settings")
+    shown = await dialog.locator("kbd").all_text_contents()
+    assert {"/", "?", "c", "X"} <= set(shown)
+    assert len(shown) == len(set(shown))
+    await page.keyboard.press("/")  # a dialog stands before the page
+    await expect(page.get_by_role("combobox")).to_have_count(0)
+    await dialog.get_by_label("Commands at single keys").uncheck()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("/")
+    await expect(page.get_by_role("combobox")).to_have_count(0)
+    await page.reload()
+    await expect(grid(page, "gappers_up").first).to_be_visible()
+    await page.keyboard.press("?")
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="Settings").click()
+    await dialog.get_by_label("Commands at single keys").check()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("/")
+    await page.keyboard.type("?/X")
+    await expect(page.get_by_role("combobox")).to_have_value("?/X")
+    await expect(dialog).to_have_count(0)
+
+
+async def test_look_and_language_are_chosen_by_keyboard_and_kept_with_the_layout(open_page):
+    watched = await open_page()
+    page = watched.page
+    await page.get_by_role("tab", name="New highs").press("Delete")
+    await page.keyboard.press("?")
+    await page.get_by_role("radio", name="as the system").focus()
+    colour = "getComputedStyle(document.querySelector('.ag-root-wrapper')).backgroundColor"
+    light = await page.evaluate(colour)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert await page.evaluate(colour) == "rgb(19, 23, 28)" != light
+    await page.get_by_role("radio", name="English").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("html")).to_have_attribute("lang", "es")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(page.get_by_role("tab", name="Ganadores")).to_be_visible()
+    await expect(page.get_by_role("tab", name="Nuevos máximos")).to_have_count(0)
+    await expect(grid(page, "gappers_up").first).to_be_visible()
+    await page.keyboard.press("/")
+    await page.keyboard.type("ingles")
+    await page.keyboard.type("\b" * 6 + "english")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+    assert not watched.complaints
+
+
+async def test_a_link_opens_its_list_and_symbol_and_is_copied_again(open_page, stand):
+    watched = await open_page(permissions=["clipboard-read", "clipboard-write"])
+    page = watched.page
+    await expect(grid(page, "gappers_up").first).to_be_visible()
+    await page.goto(f"{stand.url}#list=new_lows&symbol=MERI")
+    await expect(grid(page, "new_lows").first).to_be_visible()
+    await page.keyboard.press("c")
+    await expect(page.locator("#notice")).to_contain_text("Copied")
+    link = await page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{stand.url}#list=new_lows&symbol=MERI"
+    await page.goto(f"{stand.url}#list=%3Cb%3Enone&symbol=%3Cimg%20src=x%3E")
+    await expect(page.locator("#notice")).to_have_text("There is no list <b>none any more.×")
+    assert not watched.complaints
+
+
+async def test_a_list_is_saved_whole_and_as_it_is_seen(open_page, stand, fake_market):
+    stand.market.companies[0]["name"] = "=HYPERLINK(1)"
+    page = (await open_page()).page
+    await stand.step()
+    await page.get_by_role("tab", name="Winners").click()
+    await expect(grid(page, "winners").first).to_be_visible()
+    saved = []
+    for words in ("save the list", "save what is seen"):
+        await page.keyboard.press("/")
+        await page.keyboard.type(words)
+        async with page.expect_download() as saving:
+            await page.keyboard.press("Enter")
+        saved.append((await (await saving.value).path()).read_text(encoding="utf-8-sig"))
+    symbols = [row["symbol"] for row in stand.market.rows["winners"]]
+    assert saved[0].startswith("rank,symbol,")
+    assert [line.split(",")[1] for line in saved[0].splitlines()[1:]] == symbols
+    assert [line.split(",")[1].strip('"') for line in saved[1].splitlines()[1:]] == symbols
+    if stand.market.companies[0]["symbol"] in symbols:
+        assert all("'=HYPERLINK(1)" in text for text in saved)
+
+
+async def test_the_cut_is_offered_only_while_the_market_is_simulated(open_page):
+    page = (await open_page()).page
+    cuts = []
+
+    async def cut(route):
+        cuts.append(route.request.method)
+        await route.fulfill(body='{"seconds": 10}', content_type="application/json")
+
+    await page.route("**/api/simulated/cut", cut)
+    await page.get_by_role("button", name="Cut the feed for 10 s").click()
+    await expect(page.locator("#notice")).to_contain_text("is cut for 10 s")
+    await page.keyboard.press("X")
+    async with page.expect_response("**/api/simulated/cut"):
+        await page.keyboard.press("X")
+    assert cuts == ["POST"] * 3
+    script = """async () => {
+      const { Signal } = await import('./signal.mjs');
+      const { offerCut } = await import('./workspace/cut.mjs');
+      const commands = new Map();
+      const add = (command) => { commands.set(command.id, command); return () => commands.delete(command.id); };
+      const status = new Signal({ mode: 'LIVE' });
+      offerCut({ feed: { status }, commands: { add } });
+      const seen = [commands.size];
+      status.set({ mode: 'SIMULATED' });
+      seen.push(commands.size);
+      status.set({ mode: 'DELAYED' });
+      return [...seen, commands.size];
+    }"""
+    assert await page.evaluate(script) == [0, 1, 0]
