@@ -10,7 +10,7 @@ import { openDialog } from "./dialog.mjs";
 /** @param {Desk} desk @param {import("./appearance.mjs").Appearance} appearance */
 export function showHelp(desk, appearance) {
   const page = desk.commands.page;
-  if (page.querySelector("dialog.help")) return;
+  if (page.querySelector("dialog.help[open]")) return;
   const fill = (/** @type {HTMLElement} */ body) => {
     const themes = THEMES.map((each) => /** @type {const} */ ([each, t(`theme.${each}`)]));
     body.append(choice(t("theme.title"), "theme", themes, appearance.theme, (theme) => appearance.choose(theme)));

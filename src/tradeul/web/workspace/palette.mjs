@@ -25,7 +25,7 @@ export class Palette {
 
   show() {
     const page = this.desk.commands.page;
-    if (page.querySelector("dialog.palette")) return;
+    if (page.querySelector("dialog.palette[open]")) return;
     openDialog(t("palette.title"), (body, close) => new Finder(this, body, close), page).classList.add("palette");
   }
 
