@@ -24,6 +24,8 @@ from tradeul.store.layouts import LayoutStore
 
 expect.set_options(timeout=10_000)
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 20_000  # beyond any machine that does something else too
+expect.set_options(timeout=PATIENCE_MS)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 
@@ -44,11 +46,11 @@ def fake_market():
 class Stand:
     """What serves the page. The market moves when a test says so."""
 
-    def __init__(self, state, fake_market):
+    def __init__(self, state, fake_market, token=None):
         self.clock = SimulatedClock(datetime.now(UTC), fake_market.START, 1.0)
         self.valkey = EmbeddedServer(state, SystemClock())
         self.market = fake_market.Market()
-        self.callers = Callers()
+        self.callers = Callers(token=token)
         self.catalog = Catalog(f"sqlite:///{state / 'catalog.db'}")
         self.gateway_port = 0
         self.tasks = {}
@@ -107,14 +109,25 @@ async def browser():
         yield chromium
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def stand(tmp_path, fake_market):
-    stand = Stand(tmp_path, fake_market)
+@asynccontextmanager
+async def standing(state, fake_market, token=None):
+    stand = Stand(state, fake_market, token)
     try:
         await stand.start()
         yield stand
     finally:
         await stand.stop()
+
+
+@pytest.fixture(scope="session")
+def make_stand():
+    return standing
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stand(tmp_path, fake_market):
+    async with standing(tmp_path, fake_market) as stand:
+        yield stand
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -125,7 +138,7 @@ async def quiet_page(browser, tmp_path_factory, fake_market):
     try:
         await stand.start()
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         await page.goto(stand.url)
         yield page
     finally:
@@ -170,7 +183,7 @@ async def open_page(browser, stand):
         context = await browser.new_context(**({"viewport": {"width": 1600, "height": 1000}} | options))
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         watched = Watched(page, stand)
         await page.goto(stand.url)
         return watched

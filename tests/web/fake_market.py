@@ -32,6 +32,14 @@ FIRST = [
 SECOND = ["Therapeutics", "Robotics", "Energy", "Bancorp", "Mining", "Software", "Foods", "Logistics", "Semiconductor", "Holdings"]
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 EMPTY = "reversals"
+BADGES = {
+    "halted": True,
+    "ssr": True,
+    "leverage": "3x",
+    "corp_action": "1:8 split",
+    "filing_form": "8-K",
+    "news_at": "2026-03-09T13:00:00Z",
+}
 
 
 def definitions():
@@ -102,6 +110,8 @@ class Market:
             return company[column]
         if column in known:
             return known[column]
+        if column in BADGES:
+            return BADGES[column] if anchor.random() < 0.05 else None
         if anchor.random() < 0.06:
             return None
         if column.endswith("_at"):
@@ -126,7 +136,10 @@ class Market:
         chosen = choice.sample(self.companies, size)
         if chosen[0]["symbol"] and self.random.random() < 0.3:
             chosen = chosen[: -self.random.randrange(1, 4)]
-        rows = [{"symbol": each["symbol"], **{column: self.value(each, column) for column in definition.columns}} for each in chosen]
+        rows = [
+            {"symbol": each["symbol"], **{column: self.value(each, column) for column in dict.fromkeys((*definition.columns, *BADGES))}}
+            for each in chosen
+        ]
         key = definition.columns[1]
         rows.sort(key=lambda row: (row[key] is None or isinstance(row[key], str), -(row[key] if isinstance(row[key], int | float) else 0)))
         return [row | {"rank": rank} for rank, row in enumerate(rows)]

@@ -2,8 +2,8 @@
 
 No script, style, font or connection of another host: a hostile name in the
 data finds nothing to call. Everything is revalidated by ETag on every load, so
-a new version is never mixed with an old one. Text is sent packed to whoever
-takes it; each file is packed once, at its first load.
+a new version is never mixed with an old one; what is text is packed once and
+kept packed.
 """
 
 import asyncio
@@ -23,9 +23,8 @@ from starlette.types import Scope
 
 # Python's own table differs by version and by the machine's mime.types; a browser runs a module of no other type.
 CONTENT_TYPES = {".mjs": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-PACKED = (".mjs", ".css", ".html", ".svg")
-PACKED_FROM_BYTES = 1000
+PACKED = (".html", ".mjs", ".css", ".svg")
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
 
 
 def page_folder() -> Path:
@@ -42,26 +41,23 @@ class PageFiles(StaticFiles):
         response.headers.update(HEADERS)
         if content_type := CONTENT_TYPES.get(Path(path).suffix):
             response.headers["Content-Type"] = content_type
-        if isinstance(response, FileResponse) and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
-            return await _packed(response)
-        return response
+        if not isinstance(response, FileResponse) or Path(response.path).suffix not in PACKED:
+            return response
+        response.headers["Vary"] = "Accept-Encoding"
+        return await _packed(response) if "gzip" in Headers(scope=scope).get("Accept-Encoding", "") else response
 
 
 async def _packed(response: FileResponse) -> Response:
-    """The same file, smaller, where it is text. Its ETag becomes a weak one: the bytes are others, what they say is not."""
-    headers = response.headers
-    if Path(response.path).suffix not in PACKED or int(headers["content-length"]) < PACKED_FROM_BYTES:
-        return response
-    content = await asyncio.to_thread(_pack, str(response.path), headers["etag"])
-    kept = {name: value for name, value in headers.items() if name not in ("content-length", "accept-ranges")}
-    return Response(content, headers=kept | {"content-encoding": "gzip", "etag": f"W/{headers['etag']}"})
+    """The same file in another coding, so its ETag is weak."""
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    headers |= {"content-encoding": "gzip", "etag": f"W/{response.headers['etag']}"}
+    return Response(await asyncio.to_thread(_pack, str(response.path), response.headers["etag"]), headers=headers)
 
 
-@lru_cache(maxsize=200)
-def _pack(path: str, etag: str) -> bytes:
-    """``etag``: a file that changes is packed again."""
-    del etag
-    return gzip.compress(Path(path).read_bytes(), compresslevel=9, mtime=0)
+@lru_cache(maxsize=256)
+def _pack(path: str, _etag: str) -> bytes:
+    """Kept by the ETag, which changes with the file."""
+    return gzip.compress(Path(path).read_bytes(), compresslevel=6, mtime=0)
 
 
 class PageMount(Mount):

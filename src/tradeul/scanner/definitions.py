@@ -24,6 +24,8 @@ from tradeul.scanner.columns import COLUMNS, KINDS
 from tradeul.scanner.floors import MOMENT
 from tradeul.scanner.sql import Expression, compile_condition, compile_order, unknown_column
 
+# What a row carries whatever its list shows: what is special about its ticker.
+BADGES = ("halted", "ssr", "leverage", "corp_action", "filing_form", "news_at", "partial")
 MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
 MAX_ROWS = 100
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -196,8 +198,8 @@ def _checked_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
 
 
 def _cells(columns: Sequence[str], questions: Mapping[Phase, Question]) -> tuple[str, ...]:
-    """The list's columns, then those of its where and order: a row shows why it is there."""
-    inputs: set[str] = set()
+    """The list's columns, then those of its where and order: a row shows why it is there; and what is special about its ticker."""
+    inputs: set[str] = set(BADGES)
     for question in questions.values():
         inputs |= question.where.inputs.union(*(expression.inputs for expression, _ in question.order))
     return (*columns, *sorted(name for name in inputs - set(columns) - {"symbol"} if COLUMNS[name].on_wire))

@@ -2,12 +2,15 @@
 
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
-import { say } from "./workspace/notice.mjs";
+import { sessionDate } from "./format.mjs";
 import { Signal } from "./signal.mjs";
-import { language, translate } from "./words/words.mjs";
+import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
+import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
 import { servePeople } from "./workspace/people.mjs";
+import { askForToken } from "./workspace/login.mjs";
+import { say } from "./workspace/notice.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
 import { showStatus } from "./workspace/status.mjs";
@@ -29,6 +32,7 @@ const desk = {
   settings: new Settings(),
   config: { socket: "", mode: "", simulated: false, version: "" },
   issueClass: new Signal(""),
+  frozen: new Signal(false),
   open: (kind, params) => workspace.open(kind, params),
   newDay: (listener) => feed.day.listen(listener),
   say,
@@ -39,5 +43,8 @@ const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
 servePeople(desk, workspace);
+freezeBy(desk.commands, desk.frozen);
+askForToken(desk);
+desk.newDay(() => desk.say(t("day.begun", { session: sessionDate(feed.day.value ?? "") })));
 document.getElementById("layouts")?.addEventListener("click", () => workspace.layouts.show());
 document.getElementById("class")?.addEventListener("change", ({ target }) => desk.issueClass.set(/** @type {HTMLInputElement} */ (target).value));

@@ -143,7 +143,8 @@ export class Connection {
   }
 
   retryNow() {
-    if (this.timer !== undefined) void this.open();
+    // Somebody may have logged in on another tab.
+    if (this.timer !== undefined || this.isRefused) void this.open();
   }
 
   watchDog() {

@@ -1,77 +1,53 @@
 // One list: what it asks, and an AG Grid that follows snapshots and deltas in place.
 
-import { AllCommunityModule, ModuleRegistry, createGrid, themeQuartz } from "ag-grid-community";
-import { element } from "../element.mjs";
-import { columnOf, format, tone } from "../format.mjs";
+import { createGrid } from "ag-grid-community";
+import { button, element } from "../element.mjs";
+import { columnOf } from "../format.mjs";
 import { en } from "../words/en.mjs";
 import { has, t } from "../words/words.mjs";
-
-ModuleRegistry.registerModules([AllCommunityModule]);
+import { chooseColumns } from "./chooser.mjs";
+import { gridOptions } from "./grid.mjs";
+import { Rows } from "./rows.mjs";
 
 /** @typedef {import("../feed/feed.mjs").Head} Head */
-/** @typedef {import("../feed/deltas.mjs").Row} Row */
-/** @typedef {import("../format.mjs").Kind} Kind */
 /** @typedef {import("../workspace/panels.mjs").Desk} Desk */
+/** @typedef {import("ag-grid-community").GridState} GridState */
 
-/** @type {Record<Kind, number>} */
-const WIDTHS = { price: 70, change: 72, pct: 68, ratio: 72, shares: 68, dollars: 74, count: 70, time: 76, text: 88, flag: 62 };
-const WIDE_TEXT = { name: 170, headline: 240, industry: 140, sector: 120 }; // at least; they take what is left
 const FORMULA = /^[=+\-@\t\r]/;
-const CALM = matchMedia("(prefers-reduced-motion: reduce)");
-
-// Colours come from styles/app.css, which knows light and dark.
-const THEME = themeQuartz.withParams({
-  accentColor: "var(--accent)",
-  backgroundColor: "var(--panel)",
-  foregroundColor: "var(--ink)",
-  borderColor: "var(--line)",
-  headerBackgroundColor: "var(--head)",
-  headerTextColor: "var(--muted)",
-  oddRowBackgroundColor: "var(--panel)",
-  rowHoverColor: "var(--hover)",
-  valueChangeValueHighlightBackgroundColor: "var(--flash)",
-  browserColorScheme: "inherit",
-  fontFamily: "inherit",
-  fontSize: 12.5,
-  headerFontSize: 11.5,
-  headerFontWeight: 500,
-  rowHeight: 25,
-  headerHeight: 27,
-  cellHorizontalPadding: 7,
-  iconSize: 12,
-  spacing: 4,
-  wrapperBorder: false,
-  wrapperBorderRadius: 0,
-  columnBorder: false,
-  headerColumnBorder: false,
-  headerColumnResizeHandleColor: "transparent",
-});
+const LOOK_MS = 1000;
+const POINTER_RESTS_MS = 1500;
+const KEPT = /** @type {const} */ (["columnOrder", "columnSizing", "columnVisibility", "sort", "filter"]); // of the grid's state, in the layout
 
 class ListPanel {
-  /** @param {Desk} desk @param {{list: string}} params */
-  constructor(desk, { list }) {
+  /** @param {Desk} desk @param {{list: string, view?: GridState}} params */
+  constructor(desk, { list, view }) {
     this.desk = desk;
     this.name = list;
+    this.view = view;
     /** @type {import("../feed/deltas.mjs").ListState | undefined} */
     this.state = undefined;
     this.element = element("section", "panel");
     this.count = element("span", "count");
     this.asks = element("p", "asks");
-    const top = element("header", "");
-    top.append(this.count, this.asks);
+    const top = element("header");
+    top.append(this.count, this.asks, button(t("columns.title"), () => this.choose(), "plain small"));
     this.body = element("div", "grid");
     this.body.dataset.list = list;
+    this.rows = new Rows(this.body);
     this.note = element("p", "note");
-    this.element.append(top, this.body, this.note, element("div", "watermark", t("simulated.mark")));
+    this.element.append(top, this.body, this.note, element("div", "watermark", t("mode.SIMULATED.mark")));
     this.isShown = false;
+    this.isPointed = false;
     /** @type {string | undefined} */
     this.watched = undefined;
-    this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow())];
+    this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow()), desk.frozen.listen(() => this.hold())];
+    this.body.addEventListener("pointermove", (event) => this.point(event));
+    this.body.addEventListener("pointerleave", () => this.unpoint());
     this.define();
   }
 
   params() {
-    return { list: this.name };
+    return this.view ? { list: this.name, view: this.view } : { list: this.name };
   }
 
   /** What the list asks and shows, which may change while it stands. */
@@ -94,6 +70,8 @@ class ListPanel {
   visible(isShown) {
     if (isShown === this.isShown) return;
     this.isShown = isShown;
+    clearInterval(this.timer);
+    if (isShown) this.timer = setInterval(() => this.look(), LOOK_MS);
     this.follow();
   }
 
@@ -101,7 +79,7 @@ class ListPanel {
   follow() {
     const wanted = this.isShown && this.head ? feedOf(this.head, this.desk.issueClass.value) : undefined;
     if (wanted !== undefined && !this.grid && this.head) {
-      this.grid = createGrid(this.body, gridOptions(this.head));
+      this.grid = createGrid(this.body, { ...gridOptions(this.head), ...this.own() });
       this.grid.setGridAriaProperty("label", this.title ?? this.name);
     } else if (wanted === this.watched) return this.describe();
     this.unwatch?.();
@@ -110,19 +88,83 @@ class ListPanel {
     this.describe();
   }
 
+  /** What the grid has of this panel. @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>} */
+  own() {
+    return {
+      initialState: this.view,
+      getDocument: () => this.element.ownerDocument, // that of a window of its own, perhaps
+      postSortRows: ({ nodes }) => this.rows.sort(nodes),
+      onFilterChanged: () => this.describe(),
+      onStateUpdated: ({ state, sources }) => {
+        if (sources.includes("gridInitializing") || !KEPT.some((name) => sources.includes(name))) return;
+        this.view = Object.fromEntries(KEPT.filter((name) => state[name]).map((name) => [name, state[name]]));
+        this.desk.changed(this);
+      },
+    };
+  }
+
   /** @param {import("../feed/deltas.mjs").ListState | undefined} state @param {import("../feed/deltas.mjs").Changes} [changes] */
   show(state, changes) {
     const follows = this.state !== undefined && state !== undefined && changes !== undefined;
     this.state = state;
-    if (follows) {
-      this.grid?.applyTransactionAsync(changes, ({ add }) => {
-        if (add.length && !CALM.matches) this.grid?.flashCells({ rowNodes: add, columns: ["symbol"] });
-      });
-    } else {
+    if (follows) this.apply(this.rows.follow(changes, performance.now()));
+    else {
+      this.rows.begin(state?.rows ?? new Map(), performance.now());
       this.grid?.flushAsyncTransactions();
       this.grid?.setGridOption("rowData", state ? [...state.rows.values()] : []);
     }
     this.describe();
+  }
+
+  /** @param {import("../feed/deltas.mjs").Changes} changes */
+  apply(changes) {
+    this.grid?.applyTransactionAsync(changes, () => this.rows.paint(performance.now()));
+  }
+
+  /** What time alone changes. */
+  look() {
+    const now = performance.now();
+    const gone = this.rows.gone(now);
+    if (gone.length) this.apply({ add: [], update: [], remove: gone });
+    else this.rows.paint(now);
+  }
+
+  /** Hold the order still while the freeze key says so or a pointer moves over the rows, and let it go. */
+  hold() {
+    const isHeld = this.desk.frozen.value || this.isPointed;
+    if (isHeld === (this.rows.order !== undefined)) return;
+    this.rows.order = isHeld ? new Map() : undefined;
+    if (isHeld) this.grid?.forEachNodeAfterFilterAndSort((node, place) => this.rows.order?.set(node.id ?? "", place));
+    else this.grid?.refreshClientSideRowModel("sort");
+    this.describe();
+  }
+
+  /** Nothing jumps away under a pointer that is about to click. @param {PointerEvent} event */
+  point({ pointerType, target }) {
+    if (pointerType !== "mouse" || !(/** @type {Element} */ (target).closest(".ag-row"))) return;
+    clearTimeout(this.pointing);
+    this.pointing = setTimeout(() => this.unpoint(), POINTER_RESTS_MS);
+    this.isPointed = true;
+    this.hold();
+  }
+
+  unpoint() {
+    clearTimeout(this.pointing);
+    this.isPointed = false;
+    this.hold();
+  }
+
+  choose() {
+    if (this.grid) chooseColumns(this.title ?? this.name, this.grid, () => this.reset(), this.element.ownerDocument);
+  }
+
+  /** The list's own columns, order and widths; nothing filtered. */
+  reset() {
+    this.view = undefined;
+    this.grid?.resetColumnState();
+    this.grid?.setFilterModel(null);
+    this.view = undefined;
+    this.desk.changed(this);
   }
 
   /** Why there is no row. */
@@ -137,7 +179,10 @@ class ListPanel {
 
   describe() {
     const size = this.state?.rows.size;
-    this.count.textContent = size === undefined ? "" : t(size === 1 ? "list.row" : "list.rows", { count: size });
+    const filtered = size && this.grid?.isAnyFilterPresent() ? this.grid.getDisplayedRowCount() : undefined;
+    const rows = size === undefined ? "" : t(size === 1 ? "list.row" : "list.rows", { count: size });
+    const said = filtered === undefined ? rows : t("list.of", { count: filtered, rows });
+    this.count.textContent = this.rows.order ? `${said} · ${t("freeze.held")}` : said;
     this.note.hidden = Boolean(size);
     this.note.textContent = this.emptiness();
   }
@@ -148,6 +193,8 @@ class ListPanel {
   }
 
   close() {
+    clearInterval(this.timer);
+    clearTimeout(this.pointing);
     for (const stop of this.stops) stop();
     this.unwatch?.();
     this.grid?.destroy();
@@ -163,97 +210,6 @@ function feedOf({ name, class: own }, issueClass) {
 export function titleOf({ name, title }) {
   const key = `list.title.${name}`;
   return has(key) && title === en[/** @type {keyof typeof en} */ (key)] ? t(key) : title;
-}
-
-/** @param {Head} head @returns {import("ag-grid-community").GridOptions<Row>} */
-function gridOptions(head) {
-  const columns = head.columns.filter((name) => name !== "symbol" && name !== "rank");
-  return {
-    theme: THEME,
-    rowData: [],
-    columnDefs: [rankColumn(), symbolColumn(), ...columns.map(dataColumn)],
-    defaultColDef: { resizable: true, suppressHeaderMenuButton: true, sortingOrder: ["desc", "asc", null], comparator: unknownLast },
-    getRowId: ({ data }) => data.symbol,
-    asyncTransactionWaitMillis: 60,
-    cellFlashDuration: 250,
-    cellFadeDuration: 600,
-    suppressOverlays: ["noRows", "loading"],
-    suppressDragLeaveHidesColumns: true,
-    enableBrowserTooltips: true,
-    animateRows: false,
-    // A list is an order: whoever clears their own sorting gets the list's back.
-    onSortChanged: ({ api }) => {
-      if (!api.getColumnState().some(({ sort }) => sort)) api.applyColumnState({ state: [{ colId: "rank", sort: "asc" }] });
-    },
-  };
-}
-
-/** @returns {import("ag-grid-community").ColDef<Row>} */
-function rankColumn() {
-  return {
-    colId: "rank",
-    headerName: "#",
-    headerTooltip: t("list.rank_help"),
-    field: "rank",
-    valueFormatter: ({ value }) => String(value + 1),
-    sort: "asc",
-    sortingOrder: ["asc"],
-    pinned: "left",
-    width: 36,
-    headerClass: "ag-right-aligned-header",
-    cellClass: ["number", "rank"],
-    enableCellChangeFlash: false,
-  };
-}
-
-/** @returns {import("ag-grid-community").ColDef<Row>} */
-function symbolColumn() {
-  return {
-    field: "symbol",
-    headerName: t("list.symbol"),
-    pinned: "left",
-    width: 84,
-    cellRenderer: symbolCell,
-    tooltipValueGetter: ({ data }) => [data?.name, data?.halted ? t("list.halted") : "", data?.corp_action].filter(Boolean).join(" · "),
-    equals: () => false, // its tags depend on other fields of the row
-  };
-}
-
-/** @param {{data?: Row}} row */
-function symbolCell({ data }) {
-  const cell = element("span", "symbol", data?.symbol ?? "");
-  if (data?.halted) cell.append(element("abbr", "tag halt", "H"));
-  if (data?.partial) cell.append(element("abbr", "tag", "…"));
-  return cell;
-}
-
-/** @param {string} name @returns {import("ag-grid-community").ColDef<Row>} */
-function dataColumn(name) {
-  const { label, kind, help } = columnOf(name);
-  const isText = kind === "text" || kind === "flag";
-  const wide = /** @type {Record<string, number>} */ (WIDE_TEXT)[name];
-  return {
-    field: name,
-    headerName: label,
-    headerTooltip: help ? `${help} (${name})` : name,
-    ...(wide ? { flex: 1, minWidth: wide } : { width: WIDTHS[kind] }),
-    headerClass: isText ? "" : "ag-right-aligned-header",
-    valueFormatter: ({ value }) => format(kind, value),
-    cellClass: ({ value }) => (isText ? "" : ["number", tone(kind, value)]),
-    tooltipField: kind === "text" ? name : undefined,
-    // Everything moves while the market is open; one flashing column is a signal, ten are noise.
-    enableCellChangeFlash: name === "price" && !CALM.matches,
-  };
-}
-
-/**
- * Unknown stays below, whichever way a column is sorted.
- * @param {any} left @param {any} right @param {unknown} _l @param {unknown} _r @param {boolean} isDescending
- */
-function unknownLast(left, right, _l, _r, isDescending) {
-  const [noLeft, noRight] = [left === null || left === undefined, right === null || right === undefined];
-  if (noLeft || noRight) return (Number(noLeft) - Number(noRight)) * (isDescending ? -1 : 1);
-  return left < right ? -1 : Number(left > right);
 }
 
 /** @type {import("../workspace/panels.mjs").PanelKind} */

@@ -1,8 +1,9 @@
 // What can be done, as a table: the palette lists it, keys run it. A command belongs to whoever added it.
 
 /**
- * @typedef {{id: string, title: () => string, keys?: string, run: () => void}} Command
- *   `keys`: one key as `KeyboardEvent.key` says it, with Ctrl+, Alt+, Shift+ before it where they are held: "/", "Alt+l"
+ * @typedef {{id: string, title: () => string, keys?: string, run: () => void, release?: (heldMs: number) => void}} Command
+ *   `keys`: one key as `KeyboardEvent.key` says it, with Ctrl+, Alt+, Shift+ before it where they are held: "/", "Alt+l".
+ *   `release`: the key was let go again
  */
 
 export class Commands {
@@ -29,12 +30,20 @@ export class Commands {
     page.addEventListener("pointerdown", () => (this.page = page), true);
     page.addEventListener("keydown", () => (this.page = page), true);
     page.addEventListener("keydown", (event) => {
-      if (event.defaultPrevented || event.isComposing || isWriting(event.target)) return;
+      if (event.defaultPrevented || event.isComposing || event.repeat || isWriting(event.target)) return;
       const pressed = keysOf(event);
       const command = this.all().find(({ keys }) => keys === pressed);
       if (!command || (pressed.length === 1 && !this.hasSingleKeys)) return;
       event.preventDefault();
+      const pressedAt = performance.now();
       command.run();
+      if (!command.release) return;
+      const letGo = (/** @type {KeyboardEvent} */ { key }) => {
+        if (key !== event.key) return;
+        page.removeEventListener("keyup", letGo);
+        command.release?.(performance.now() - pressedAt);
+      };
+      page.addEventListener("keyup", letGo);
     });
   }
 }

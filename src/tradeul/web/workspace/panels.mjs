@@ -16,6 +16,7 @@ import { market } from "../panels/market.mjs";
  * @property {import("./settings.mjs").Settings} settings
  * @property {import("../feed/connection.mjs").Config} config
  * @property {import("../signal.mjs").Signal<string>} issueClass  which issues the lists show; "": each list's own
+ * @property {import("../signal.mjs").Signal<boolean>} frozen  the order of lists is held
  * @property {(kind: string, params?: object) => void} open  the panel of that kind and those params, made or brought to the front
  * @property {(listener: () => void) => () => void} newDay  another session began: drop everything shown. The answer stops it
  * @property {(words: string) => void} say  a sentence for the reader, until they close it

@@ -15,7 +15,7 @@ export function showStatus(feed) {
 }
 
 /** @param {import("../feed/feed.mjs").Status} status */
-function show({ connection, session, phase, mode, stale, ageMs, lagMs, refused }) {
+export function show({ connection, session, phase, mode, stale, ageMs, lagMs, refused }) {
   write("connection", t(`connection.${connection}`));
   place("connection").dataset.state = connection;
   place("trouble").hidden = connection !== "lost";
@@ -26,7 +26,11 @@ function show({ connection, session, phase, mode, stale, ageMs, lagMs, refused }
   place("phase").dataset.phase = phase ?? "";
   if (mode !== null) write("mode", has(`mode.${mode}`) ? t(`mode.${mode}`) : mode);
   place("mode").dataset.mode = mode ?? "";
-  place("simulated").hidden = mode !== "SIMULATED";
+  const closed = phase === "CLOSED" && session !== null && mode !== "END_OF_DAY" ? t("closed.words", { session: sessionDate(session) }) : "";
+  const said = has(`mode.${mode}.words`);
+  write("mark", said ? t(`mode.${mode}.mark`) : "");
+  write("mark-words", [said ? t(`mode.${mode}.words`) : "", closed].filter(Boolean).join(" "));
+  place("marked").hidden = !said && !closed;
   write("age", age(ageMs));
   place("age").title = lagMs === null ? "" : t("status.lag", { lag: age(lagMs) });
   place("age").dataset.stale = String(stale);

@@ -1,7 +1,7 @@
 // The workspace: panels docked, tabbed or floating in dockview, and their arrangement, which is remembered.
 
 import { createDockview } from "dockview-core";
-import { element } from "../element.mjs";
+import { button, element } from "../element.mjs";
 import { t } from "../words/words.mjs";
 import { GroupHeader } from "./header.mjs";
 import { Layouts } from "./layouts.mjs";
@@ -27,7 +27,7 @@ export class Workspace {
     this.dock = createDockview(place, {
       theme: THEME,
       createComponent: ({ name }) => new Content(this, name),
-      createWatermarkComponent: () => ({ element: element("p", "bare", t("workspace.bare")), init: () => {} }),
+      createWatermarkComponent: () => this.bare(),
       createRightHeaderActionComponent: (group) => new GroupHeader(this, group),
       popoutUrl: "popout.html",
       scrollbars: "native",
@@ -155,6 +155,14 @@ export class Workspace {
   /** @param {string | undefined} id */
   panelAt(id) {
     return [...this.panels].find(([, api]) => api.id === id)?.[0];
+  }
+
+  /** What stands where no panel is. */
+  bare() {
+    const made = element("div", "bare");
+    made.append(element("p", "", t(this.names ? "workspace.bare" : "workspace.starting")));
+    if (this.names) made.append(button(t("layouts.reset"), () => this.layouts.reset()));
+    return { element: made, init: () => {} };
   }
 
   /** @param {string} kind */
