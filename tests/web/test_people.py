@@ -148,7 +148,7 @@ async def test_look_and_language_are_chosen_by_keyboard_and_kept_with_the_layout
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("html")).to_have_attribute("lang", "es")
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    await expect(page.get_by_role("tab", name="Ganadores")).to_be_visible()
+    await expect(page.get_by_role("tab", name="Ganadoras")).to_be_visible()
     await expect(page.get_by_role("tab", name="Nuevos máximos")).to_have_count(0)
     await expect(grid(page, "gappers_up").first).to_be_visible()
     await page.keyboard.press("/")
@@ -211,6 +211,6 @@ async def test_the_cut_is_offered_only_while_the_market_is_simulated(there):
       status.set({ mode: 'SIMULATED' });
       seen.push(commands.size);
       status.set({ mode: 'DELAYED' });
-      return [...seen, commands.size];
+      return [...seen, commands.size, document.querySelector('#marked').lastChild.hidden];
     }"""
-    assert await page.evaluate(script) == [0, 1, 0]
+    assert await page.evaluate(script) == [0, 1, 0, True]

@@ -13,10 +13,12 @@ export function offerCut(desk) {
       desk.say(/** @type {Error} */ (error).message);
     }
   };
-  /** @type {HTMLElement} */ (document.getElementById("simulated")).append(button(t("cut.press"), () => void cut()));
+  const press = button(t("cut.press"), () => void cut());
+  /** @type {HTMLElement} */ (document.getElementById("marked")).append(press);
   /** @type {(() => void) | undefined} */
   let take;
   desk.feed.status.follow(({ mode }) => {
+    press.hidden = mode !== "SIMULATED";
     take?.();
     take = mode === "SIMULATED" ? desk.commands.add({ id: "simulated.cut", title: () => t("cut.press"), keys: "X", run: () => void cut() }) : undefined;
   });

@@ -87,7 +87,8 @@ class Finder {
   /** What comes later stands below; what is missing is said. @param {Promise<Entry[]>} coming */
   async wait(coming) {
     try {
-      this.entries = [...this.entries, ...(await coming)];
+      const more = await coming;
+      this.entries = [...this.entries, ...more];
     } catch (error) {
       this.failure = /** @type {Error} */ (error).message;
     }
