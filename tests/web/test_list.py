@@ -22,7 +22,7 @@ async def symbols(page):
 
 
 async def comes_to(page, expected):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (shown := await symbols(page)) or shown != expected[: len(shown)]:
             await asyncio.sleep(0.02)
 

@@ -30,6 +30,7 @@ async def test_who_has_no_token_is_asked_once_told_what_was_wrong_and_let_in_wit
         form = page.get_by_role("dialog", name="Log in")
         await expect(form).to_be_visible()
         await expect(page.locator("#connection")).to_have_text("not logged in")
+        await expect(page.get_by_text("Waiting for the lists")).to_be_visible()
         await page.keyboard.press("Escape")
         await form.get_by_role("textbox").or_(form.locator("input")).first.fill("guess")
         await page.keyboard.press("Enter")
@@ -96,6 +97,18 @@ async def test_the_page_says_what_its_numbers_are(quiet_page):
     for status, words in STATES:
         said = await quiet_page.evaluate(SAID, status)
         assert said is None if words is None else said.startswith(words)
+
+
+async def test_dark_is_the_systems_wish_or_the_readers(quiet_page):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    seen = []
+    for scheme, theme in (("light", None), ("dark", None), ("dark", "light"), ("light", "dark")):
+        await quiet_page.emulate_media(color_scheme=scheme)
+        await quiet_page.evaluate("(theme) => theme ? (document.documentElement.dataset.theme = theme) : 0", theme)
+        seen.append(await quiet_page.evaluate(ground))
+    await quiet_page.evaluate("delete document.documentElement.dataset.theme")
+    light, dark = "rgb(238, 240, 243)", "rgb(11, 14, 18)"
+    assert seen == [light, dark, light, dark]
 
 
 async def test_a_new_session_is_said_and_clears_every_panel(open_page, stand, fake_market):

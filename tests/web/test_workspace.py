@@ -1,5 +1,6 @@
 """Arranging the workspace, in a real browser."""
 
+import asyncio
 import json
 
 import pytest
@@ -18,7 +19,7 @@ def group(page, name):
 
 async def close(page, name):
     await tab(page, name).click()
-    await tab(page, name).get_by_role("button").click()
+    await tab(page, name).locator(".tab-close").click()
     await expect(tab(page, name)).to_have_count(0)
 
 
@@ -43,9 +44,11 @@ async def test_what_is_arranged_and_named_comes_back_after_a_reload_and_in_anoth
     await expect(tab(page, "New highs")).to_be_visible()
     await layouts(page, "morning")
     await expect(tab(page, "New highs")).to_have_count(0)
-    async with page.expect_response(lambda answer: answer.request.method == "PUT" and "/api/layouts/morning" in answer.url):
-        await close(page, "Losers")
-    await page.reload()
+    await close(page, "Losers")
+    await page.reload()  # before it was sent, perhaps: then it is now
+    async with asyncio.timeout(20):
+        while "list-losers" in (await (await page.request.get(f"{stand.url}api/layouts/morning")).json())["dock"]["panels"]:
+            await asyncio.sleep(0.05)
     await expect(page.locator('.grid[data-list="gappers_up"] .ag-row').first).to_be_visible()
     await expect(page.locator("section.market b").first).to_be_visible()
     for name in ("New highs", "Losers"):

@@ -81,7 +81,9 @@ export class Feed {
     if (this.follower.refused !== this.status.value.refused) this.say({ refused: this.follower.refused });
     if (heard.cleared) {
       for (const watchers of this.watchers.values()) for (const watcher of [...watchers]) watcher(undefined);
-      this.day.set(this.follower.session ?? null);
+      const session = this.follower.session ?? null;
+      if (this.day.value === null) this.day.value = session; // the first is no new one
+      else this.day.set(session);
     }
     if (heard.list !== undefined) {
       const state = this.follower.held.get(heard.list);

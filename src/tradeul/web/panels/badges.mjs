@@ -17,7 +17,6 @@ export function badgesOf(row) {
   say(row.ssr, "S", t("badge.ssr"), "warn");
   say(row.leverage, String(row.leverage), t("badge.leverage", { leverage: String(row.leverage) }));
   say(row.corp_action, "÷", String(row.corp_action), "warn");
-  say(row.ipo, "IPO", t("badge.ipo"), "warn");
   say(row.filing_form, "F", t("badge.filing", { form: String(row.filing_form) }));
   say(row.news_at, "N", row.headline ? String(row.headline) : t("badge.news"));
   say(row.partial, "…", t("badge.partial"));

@@ -44,7 +44,7 @@ class MarketPanel {
     bar.style.setProperty("--up-share", `${up + down ? (100 * up) / (up + down) : 50}%`);
     const counts = [labelled(t("market.up"), grouped(up), "up"), bar, labelled(t("market.down"), grouped(down), "down")];
     counts.push(labelled(t("market.unchanged"), grouped(unchanged)), labelled(t("market.halted"), grouped(halted), halted ? "warn" : ""));
-    this.element.replaceChildren(...counts, ...proxies.map(proxyOf));
+    this.element.replaceChildren(...counts, ...proxies.filter(({ price }) => price !== null).map(proxyOf));
   }
 
   /** @param {string} words @param {boolean} [failed] */

@@ -54,6 +54,7 @@ export const en = {
   "api.status": "The server answered {status} and said no more.",
 
   close: "Close",
+  strips: "What to know of the numbers",
 
   "layouts.title": "Layouts",
   "layouts.keys": "Layouts (Alt+L)",
@@ -105,6 +106,7 @@ export const en = {
 
   "workspace.starting": "Waiting for the lists: a market that starts takes some seconds.",
   "workspace.bare": "Nothing is open.",
+  "workspace.close": "Close (Delete)",
   "workspace.unknown": "Unknown",
   "workspace.unknown_kind": "This version has no panel of the kind {kind}.",
 
@@ -126,7 +128,6 @@ export const en = {
   "badge.halted": "Trading is halted",
   "badge.ssr": "Short-sale restriction",
   "badge.leverage": "Fund with a leverage of {leverage}",
-  "badge.ipo": "Listed within the last sessions",
   "badge.filing": "Filed {form} since the last close",
   "badge.news": "News since the last close",
   "badge.partial": "Today's earlier minutes are still being loaded",

@@ -55,6 +55,7 @@ export const es = {
   "api.status": "El servidor respondió {status} y no dijo más.",
 
   close: "Cerrar",
+  strips: "Lo que hay que saber de los números",
 
   "layouts.title": "Disposiciones",
   "layouts.keys": "Disposiciones (Alt+L)",
@@ -106,6 +107,7 @@ export const es = {
 
   "workspace.starting": "A la espera de las listas: un mercado que arranca tarda unos segundos.",
   "workspace.bare": "No hay nada abierto.",
+  "workspace.close": "Cerrar (Supr)",
   "workspace.unknown": "Desconocido",
   "workspace.unknown_kind": "Esta versión no tiene paneles del tipo {kind}.",
 
@@ -127,7 +129,6 @@ export const es = {
   "badge.halted": "Negociación suspendida",
   "badge.ssr": "Restricción de ventas en corto",
   "badge.leverage": "Fondo con apalancamiento de {leverage}",
-  "badge.ipo": "Cotiza desde hace pocas sesiones",
   "badge.filing": "Registró {form} desde el último cierre",
   "badge.news": "Noticias desde el último cierre",
   "badge.partial": "Aún se cargan los minutos anteriores de hoy",

@@ -6,7 +6,7 @@ import { openDialog } from "./dialog.mjs";
 
 /** @typedef {import("./panels.mjs").Desk} Desk */
 /** @typedef {{names: string[], dock: any}} Layout  `names`: the lists that it knows; dockview's own form */
-/** @typedef {{name: string | null, layout: Layout}} Kept  null: nobody gave it a name */
+/** @typedef {{name: string | null, layout: Layout, unsent?: boolean}} Kept  null: nobody gave it a name; `unsent`: the server knows an older one */
 
 const SEND_AFTER_MS = 1500;
 const WIDE = matchMedia("(min-width: 1000px)");
@@ -31,7 +31,8 @@ export class Layouts {
   remembered() {
     const kept = this.desk.settings.get(this.place, /** @type {Kept | null} */ (null));
     this.name = kept?.name ?? null;
-    if (kept && this.name !== null) void this.compare(this.name, kept.layout);
+    if (kept?.unsent) this.keep(kept.layout);
+    else if (kept && this.name !== null) void this.compare(this.name, kept.layout);
     return kept?.layout ?? null;
   }
 
@@ -47,10 +48,22 @@ export class Layouts {
 
   /** It changed. @param {Layout} layout */
   keep(layout) {
-    this.desk.settings.set(this.place, { name: this.name, layout });
-    clearTimeout(this.timer);
     const { name } = this;
-    if (name !== null) this.timer = setTimeout(() => this.attempt(() => this.desk.api.put(address(name), layout)), SEND_AFTER_MS);
+    this.remember(layout, name !== null);
+    clearTimeout(this.timer);
+    if (name !== null) this.timer = setTimeout(() => this.attempt(() => this.send(name, layout)), SEND_AFTER_MS);
+  }
+
+  /** @param {Layout} layout @param {boolean} unsent */
+  remember(layout, unsent = false) {
+    this.shown = layout;
+    this.desk.settings.set(this.place, { name: this.name, layout, unsent });
+  }
+
+  /** @param {string} name @param {Layout} layout */
+  async send(name, layout) {
+    await this.desk.api.put(address(name), layout);
+    if (layout === this.shown) this.remember(layout);
   }
 
   /** @param {string} name */
@@ -59,7 +72,7 @@ export class Layouts {
       const layout = await this.desk.api.get(address(name));
       if (!this.workspace.restore(layout)) return this.desk.say(t("layouts.unreadable"));
       this.name = name;
-      this.keep(layout);
+      this.remember(layout);
     });
   }
 
@@ -69,7 +82,7 @@ export class Layouts {
     await this.attempt(async () => {
       await this.desk.api.put(address(name), layout);
       this.name = name;
-      this.desk.settings.set(this.place, { name, layout });
+      this.remember(layout);
     });
   }
 

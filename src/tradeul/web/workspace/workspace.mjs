@@ -27,6 +27,8 @@ export class Workspace {
     this.dock = createDockview(place, {
       theme: THEME,
       createComponent: ({ name }) => new Content(this, name),
+      defaultTabComponent: "tab",
+      createTabComponent: () => new Tab(),
       createWatermarkComponent: () => this.bare(),
       createRightHeaderActionComponent: (group) => new GroupHeader(this, group),
       popoutUrl: "popout.html",
@@ -259,6 +261,34 @@ class Content {
     if (!this.panel) return;
     this.workspace.panels.delete(this.panel);
     this.panel.close();
+  }
+}
+
+/** A tab's words. Its cross is for the pointer alone: inside a tab no other control may be reached, and Delete closes it too. */
+class Tab {
+  constructor() {
+    this.element = element("div", "tab");
+    this.words = element("span");
+    this.cross = element("span", "tab-close", "×");
+    this.element.append(this.words, this.cross);
+  }
+
+  /** @param {import("dockview-core").TabPartInitParameters} given */
+  init({ title, api }) {
+    this.words.textContent = title;
+    this.cross.title = t("workspace.close");
+    this.cross.ariaHidden = "true";
+    this.watching = api.onDidTitleChange((event) => (this.words.textContent = event.title));
+    // Before dockview takes the press for the beginning of a drag.
+    this.cross.addEventListener("pointerdown", (event) => event.stopPropagation());
+    this.cross.addEventListener("click", (event) => {
+      event.stopPropagation();
+      api.close();
+    });
+  }
+
+  dispose() {
+    this.watching?.dispose();
   }
 }
 
