@@ -1,4 +1,5 @@
-"""History at full size: cold and warm point reads, 500 mixed ones a second, a year of minute bars, one session's landed.
+"""History at full size: first point reads, of a server just started and of one that had time to decode; warm ones, 500 mixed
+ones a second, a year of minute bars, one session's landed.
 
     python benchmarks/history.py [--tickers 12400] [--rate 500] [--seconds 20]
 
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from datetime import time as wall
 from pathlib import Path
@@ -33,10 +35,12 @@ from tradeul.api.history.past import Kept, Past
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.clock import SteppedClock
+from tradeul.errors import NoAnswer
 from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.market_calendar import at, nyse
 from tradeul.ops.callers import Callers
 from tradeul.providers.ports import FlatFile
+from tradeul.records.bars import SessionMinutes
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.simulator.files import FlatFiles
 from tradeul.simulator.market import Market
@@ -93,13 +97,20 @@ def frame_of(dataset: str, symbols: pl.Series, draw: np.random.Generator, sessio
     return frame.with_columns(starts, **prices, volume=volume, vwap=pl.lit(None, pl.Float64), trades=pl.Series(places, dtype=pl.Int32))
 
 
+async def nobody(_: str) -> SessionMinutes:
+    raise NoAnswer("No live here.")
+
+
 async def serve(folder: Path) -> None:
     lake, catalog = Lake(folder / "lake", "benchmark", simulated=True), Catalog(f"sqlite:///{folder / 'catalog.db'}")
     past = Past(lake, ByTicker(lake, folder), Looked(catalog.ledger), CALENDAR, SteppedClock(NOW), Kept(DAILY, SLOTS, 20))
-    server = HistoryServer(HistoryRoutes(past), MaintenanceClient(lambda: None), "SIMULATED", Callers(), 0)
+    server = HistoryServer(HistoryRoutes(past, nobody), MaintenanceClient(lambda: None), "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     await server.started.wait()
     print("port", server.port, flush=True)
+    begun, processor = time.perf_counter(), time.process_time()
+    await server.warm.wait()
+    print(f"warm {time.perf_counter() - begun:.1f} s after the start, {time.process_time() - processor:.1f} s of processor", flush=True)
     await running
 
 
@@ -131,6 +142,15 @@ async def one_by_one(client: aiohttp.ClientSession, tickers: int, draw: random.R
             size = await asked(client, path)
             took.append(time.perf_counter() - begun)
         print(f"point read, {kind:9} {shown(took[1:])}; the first {took[0] * 1000:,.0f} ms; {size:,} bytes")
+
+
+async def first_reads(address: str, draw: random.Random) -> None:
+    """Each kind's first, in an order in which none profits from the one before more than it must."""
+    async with aiohttp.ClientSession(address) as client:
+        for kind in ("atr", "daily", "rvol", "slots", "metadata"):
+            begun = time.perf_counter()
+            await asked(client, path_of(kind, "T00099", draw))
+            print(f"    {kind:9} {(time.perf_counter() - begun) * 1000:,.0f} ms")
 
 
 async def at_a_rate(
@@ -207,19 +227,33 @@ def main() -> None:
     parser.add_argument("--serve", type=Path)
     given = parser.parse_args()
     if given.serve:
-        return asyncio.run(serve(given.serve))
+        asyncio.run(serve(given.serve))
+        return
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="history-bench-") as name:
         folder = Path(name)
         land_minutes(folder, given.tickers)
         make(folder, given.tickers)
-        server = subprocess.Popen([sys.executable, __file__, "--serve", name], stdout=subprocess.PIPE, text=True)
-        try:
-            lines = itertools.dropwhile(lambda line: not line.startswith("port"), server.stdout)
-            address = f"http://127.0.0.1:{next(lines).split()[1]}"
+        with served(name) as (address, _, _):
+            print("first reads, just started:")
+            asyncio.run(first_reads(address, random.Random(2)))
+        with served(name) as (address, server, lines):
+            print("  ", next(line for line in lines if line.startswith("warm")).strip())
+            print("first reads, once decoded:")
+            asyncio.run(first_reads(address, random.Random(2)))
             asyncio.run(measure(address, given, server.pid))
-        finally:
-            server.kill()
+
+
+@contextmanager
+def served(name: str) -> Iterator[tuple[str, subprocess.Popen[str], Iterator[str]]]:
+    """A server's address, its process, and what else it says."""
+    server = subprocess.Popen([sys.executable, __file__, "--serve", name], stdout=subprocess.PIPE, text=True)
+    try:
+        lines = itertools.dropwhile(lambda line: not line.startswith("port"), server.stdout)
+        yield f"http://127.0.0.1:{next(lines).split()[1]}", server, lines
+    finally:
+        server.kill()
+        server.wait()
 
 
 if __name__ == "__main__":

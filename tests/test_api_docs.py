@@ -37,9 +37,9 @@ async def test_the_curl_examples_work(stand, tmp_path):  # noqa: F811
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("curl")]
-    assert len(lines) == 5
+    assert len(lines) == 7
     out = await said("/bin/sh", "-ec", "\n".join(lines).replace("http://127.0.0.1:8004", stand.url), cwd=tmp_path)
-    assert out.count('"symbol":"T001"') == 4  # three of the calls, and the universe's row
+    assert out.count('"symbol":"T001"') == 5  # four of the calls, and the universe's row
     assert (tmp_path / "bars.csv").read_text().startswith("session,open,high,low,close,volume,vwap,trades\n2025-")
 
 

@@ -77,7 +77,7 @@ def run_of(wall, session, tasks):
     return [(wall, *line) for line in [*lines, ("maintenance_cycle_finished", f"{session}")]]
 
 
-EVENING = run_of("17:00:00", TODAY, ["ohlc_daily"])
+EVENING = run_of("17:00:00", TODAY, ["ohlc_daily", "minute_bars"])  # the bars are the session before's: its file is due
 FINAL = run_of("20:15:00", TODAY, ["ohlc_daily", "volume_slots", "tickers", "splits", "baselines", "redis_sync"])
 TURN = ["new_trading_day", "tickers", "splits", "baselines", "redis_sync", "metadata_enrich", "baselines"]
 NIGHT = [*EVENING, *FINAL, *run_of("03:00:00", NEXT, TURN)]

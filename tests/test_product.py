@@ -52,6 +52,8 @@ def test_history_is_told_on_its_own_port_and_on_the_pages(product):
     with urllib.request.urlopen(f"http://127.0.0.1:{started['port']}/api/bars/daily/{symbol}", timeout=10) as answer:
         told = json.load(answer)
     assert told["bars"] and told == product.get(f"api/bars/daily/{symbol}")
+    minutes = product.get(f"api/bars/minute/{symbol}")
+    assert minutes["running"] and minutes["bars"][-1]["volume"] > 0
 
 
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):

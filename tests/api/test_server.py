@@ -160,7 +160,7 @@ async def explaining(stand, answers):
     async def scanner():
         async for request in stand.bus.subscribe(EXPLAIN):
             if answers is not None:
-                await stand.bus.answer(request, answers.get(request.list, NOTHING))
+                await stand.bus.answer(request.reply_to, answers.get(request.list, NOTHING))
 
     running = asyncio.create_task(scanner())
     try:

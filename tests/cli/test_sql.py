@@ -1,11 +1,17 @@
 import json
+from contextlib import closing
 
 import pytest
 
 from tests.api.history import small_lake
+from tests.api.history.small_lake import NOW
+from tradeul.assemble.state import catalog_url
 from tradeul.cli.sql import show, sql
 from tradeul.errors import NotKept, QuestionRefused
+from tradeul.records.filings import Article
 from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.filings import FilingsStore
 
 
 @pytest.fixture
@@ -19,6 +25,10 @@ async def test_a_program_gets_json_lines(keyless, capsysbinary):
     small_lake.write(keyless.state / "simulated")
     assert await sql(keyless, "SELECT dataset, count(*) AS n FROM ledger WHERE dataset = 'tickers' GROUP BY 1") == 0
     assert json.loads(capsysbinary.readouterr().out) == {"dataset": "tickers", "n": 2}
+    with closing(Catalog(catalog_url(keyless.state / "simulated"))) as catalog:
+        FilingsStore(catalog).add_news([Article("n1", NOW, "A rises", ("A",))], NOW)
+    assert await sql(keyless, "SELECT headline, tickers FROM News") == 0
+    assert json.loads(capsysbinary.readouterr().out) == {"headline": "A rises", "tickers": ["A"]}
     with pytest.raises(QuestionRefused, match="One SELECT is taken"):
         await sql(keyless, "DROP VIEW bars")
 

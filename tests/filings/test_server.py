@@ -7,9 +7,14 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from tests.filings.house import PlannedFeed, Quiet, entry_of, housed
+from tests.filings.house import COMPANIES, PlannedFeed, Quiet, entry_of, housed, running
+from tests.filings.test_service import passes
 from tests.schema_fuzz import found_nothing
+from tradeul.api.server import ApiServer
+from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.server import FilingsServer
+from tradeul.filings.service import FILL_SECONDS
+from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.filings import Article
@@ -44,17 +49,19 @@ async def standing(root):
         now = house.clock.now()
         plan = [(now, entry_of(n, now - timedelta(minutes=n), 1 + n % 2, "4" if n % 3 == 0 else "S-3/A")) for n in range(10)]
         service = house.service(PlannedFeed(house.clock, plan), News(house.clock))
+        house.store.put_companies(COMPANIES)
         await service.read_feed()
         await service.read_news()
         server = FilingsServer(
             service, house.store, house.bus, house.clock, "SIMULATED", Callers("127.0.0.1"), 0, LoopWatchdog(), {200: 3, 503: 1}
         )
-        task = asyncio.create_task(server.run())
-        async with asyncio.timeout(60), aiohttp.ClientSession() as client:
+        page = ApiServer(house.bus, house.clock, nyse(), "SIMULATED", Callers(), 0, 9000, beside=(FilingsRoutes(house.store),))
+        async with asyncio.timeout(60), aiohttp.ClientSession() as client, running(server, page):
             await server.started.wait()
-            yield Stand(house, service, client, f"http://127.0.0.1:{server.port}")
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+            await page.started.wait()
+            stand = Stand(house, service, client, f"http://127.0.0.1:{server.port}")
+            stand.page = f"http://127.0.0.1:{page.port}"
+            yield stand
 
 
 @pytest.fixture
@@ -97,6 +104,39 @@ async def test_what_cannot_be_answered_is_a_sentence(stand):
     assert "since" in (await stand.ask("/api/v1/news?since=2026-03-09T09:59:00", 422))["detail"]
 
 
+READ = ("filings", "filings?ticker=B&page_size=2", "filings/latest", "filings/0000000009-26-000001", "news?ticker=A", "filings?ticker=ZZZ")
+
+
+async def test_the_pages_port_answers_the_same(stand):
+    for path in READ:
+        async with stand.client.get(f"{stand.url}/api/v1/{path}") as there, stand.client.get(f"{stand.page}/api/v1/{path}") as here:
+            assert (there.status, await there.json()) == (here.status, await here.json()), path
+    async with stand.client.get(f"{stand.page}/openapi.json") as described:
+        assert {f"/api/v1/{each}" for each in ("filings", "filings/latest", "filings/{accession}", "news")} <= (await described.json())[
+            "paths"
+        ].keys()
+
+
+async def test_asking_for_a_company_has_nobody_asked_outside(stand):
+    """Only a list makes the SEC be asked for a company's history, whoever wants to see it."""
+    asked = []
+
+    async def submissions(cik):
+        asked.append(cik)
+        return []
+
+    stand.service._register.submissions = submissions
+    async with running(stand.service):
+        for path in READ:
+            async with stand.client.get(f"{stand.url}/api/v1/{path}") as answer:
+                await answer.read()
+        await passes(stand.house, 3 * FILL_SECONDS)
+        assert asked == []
+        await stand.house.bus.put_active({"B"})
+        await passes(stand.house, 3 * FILL_SECONDS)
+        assert asked == ["0000000002"]
+
+
 async def test_health_says_what_does_not_come_and_why(stand):
     health = await stand.ask("/health")
     assert (health["status"], health["redis"], health["trouble"], health["mode"]) == ("ok", "connected", {}, "SIMULATED")
@@ -126,6 +166,11 @@ async def test_latency_and_requests_are_metrics(stand):
         assert line in text
 
 
+async def test_schemathesis_finds_nothing_in_a_sample(stand):
+    await found_nothing(stand.page, only="^/api/v1/(news|filings/latest)")
+
+
 @pytest.mark.long
 async def test_schemathesis_finds_nothing(stand):
     await found_nothing(stand.url)
+    await found_nothing(stand.page, only="^/api/v1/")

@@ -291,11 +291,11 @@ async def test_the_tickers_of_a_start_are_those_of_the_last_run_until_the_sec_te
     service = house.service(Slow(house.clock, []))
     service._adopt([])
     async with running(service):
-        while service.cik_of("B") is None:
+        while "B" not in service._cik_of:
             await asyncio.sleep(0)
         hold.set()
         await house.clock.settle()
-        assert (service.cik_of("A"), service.cik_of("B")) == ("0000000001", None)
+        assert service._cik_of == {"A": "0000000001"}
 
 
 async def test_a_catalog_that_takes_nothing_is_told_of_and_ends_nothing(house):

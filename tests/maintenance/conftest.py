@@ -48,6 +48,7 @@ class SmallMarket:
         self.symbols = [f"T{number:03d}" for number in range(tickers)]
         self.calls = Counter()
         self.faults = {}
+        self.delisted_list = []
         self.split_list = []
         self.silent = {}  # session -> symbols without a trade
         self.not_in_file = set()
@@ -68,6 +69,10 @@ class SmallMarket:
     async def tickers(self):
         self._call("tickers")
         return [Ticker(symbol, f"{symbol} Inc", "CS", "XNAS") for symbol in self.symbols]
+
+    async def delisted(self, since):
+        self._call("delisted")
+        return [tenure for tenure in self.delisted_list if tenure.until >= since]
 
     async def splits(self, since, until):
         self._call("splits")

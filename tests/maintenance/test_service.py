@@ -201,7 +201,7 @@ async def test_a_day_on_the_clock_does_each_thing_once(house):
         assert {state for states in map(house.states, ("tickers", "splits", "baselines", "redis_sync")) for state in states.values()} == {
             State.COMPLETED
         }
-        once = {("tickers",): 1, ("splits",): 1, ("free_floats",): 1, ("short_interest",): 1}
+        once = {("tickers",): 1, ("delisted",): 1, ("splits",): 1, ("free_floats",): 1, ("short_interest",): 1}
         assert house.market.calls == once | {("ticker_details", symbol): 1 for symbol in house.market.symbols}
         assert not running.done()
     finally:

@@ -11,6 +11,7 @@ import polars as pl
 
 from tests.reference.hours import EASTERN
 from tradeul.analytics.baselines import Baselines
+from tradeul.analytics.tenures import tenures
 from tradeul.live.frames import market_frame
 from tradeul.live.last_close import Closes
 from tradeul.live.polling import SnapshotBars
@@ -18,7 +19,7 @@ from tradeul.live.recovery import read_snapshot, seed_from_snapshot
 from tradeul.live.today_table import TodayTable
 from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule, Windows
 from tradeul.maintenance.plan import Step
-from tradeul.maintenance.tasks import metadata_enrich, ohlc_daily, splits, tickers
+from tradeul.maintenance.tasks import metadata_enrich, ohlc_daily, splits
 from tradeul.maintenance.tasks.baselines import BaselinesTask
 from tradeul.maintenance.tasks.volume_slots import SCHEMA as SLOT_COLUMNS
 from tradeul.market_calendar import Phase, nyse
@@ -31,6 +32,7 @@ from tradeul.scanner.definitions import built_in_lists
 from tradeul.scanner.scan import scan_rows
 from tradeul.scanner.sql import Kind
 from tradeul.store.lake import Lake
+from tradeul.store.tenures import frame_of
 
 # Their sources (names of funds, quotes, news, filings) are no part of a day of bars.
 ELSEWHERE = {"leverage", "sector", "spread_pct", "news_at", "headline", "filing_at", "filing_form"}
@@ -154,7 +156,7 @@ async def baselines_of(past, folder) -> Baselines:
         checksum = lake.write(dataset, session, frame, "test")
         ledger[dataset, session] = LedgerRow(dataset=dataset, session=session, state=State.COMPLETED, checksum=checksum)
 
-    note(TICKERS, past.served, tickers.frame_of(decode_tickers(body(past.tickers))[0]))
+    note(TICKERS, past.served, frame_of(tenures((), None, decode_tickers(body(past.tickers))[0], (), past.served)))
     note(SPLITS, past.served, splits.frame_of(decode_splits(body(past.splits))[0]))
     for session in past.sessions:
         note(OHLC_DAILY, session, daily_bars(past.daily[session], session))

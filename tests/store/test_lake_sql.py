@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import polars as pl
@@ -9,9 +10,16 @@ import pytest
 
 from tests.api.history import small_lake
 from tradeul.errors import QuestionRefused
+from tradeul.records.filings import Article, Filer, Filing, Item
 from tradeul.records.partitions import LedgerRow, State
-from tradeul.store.lake_sql import Limits, select
-from tradeul.store.sql_child import VIEWS, Asked, open_views, refusal
+from tradeul.records.tickers import Tenure
+from tradeul.store import filings_files
+from tradeul.store.catalog import Catalog
+from tradeul.store.filings import FilingsStore
+from tradeul.store.lake import Lake
+from tradeul.store.lake_sql import Limits, select, views_aside
+from tradeul.store.sql_child import NAMES, VIEWS_ASIDE, Asked, open_views, refusal
+from tradeul.store.tenures import frame_of
 
 SESSION = small_lake.CALENDAR.previous(small_lake.SESSION)
 LEDGER = [LedgerRow(dataset="ohlc_daily", session=SESSION, state=State.COMPLETED, attempts=1, expected=12, got=11, missing=("T004",))]
@@ -26,9 +34,9 @@ def root(tmp_path_factory):
     return root
 
 
-def told(root, statement, limits=None):
+def told(root, statement, limits=None, aside=None):
     async def ask():
-        return b"".join([lines async for lines in select(root / "lake", LEDGER, statement, limits)])
+        return b"".join([lines async for lines in select(root / "lake", LEDGER, statement, limits, aside)])
 
     return [json.loads(line) for line in asyncio.run(ask()).splitlines()]
 
@@ -43,12 +51,74 @@ def test_views_are_the_partitions_with_their_session(root):
     assert told(root, statement) == [{"n": 12, "last": str(SESSION)}]
 
 
+def test_who_is_listed_and_who_is_gone_are_two_views_of_one_dataset(tmp_path):
+    lake, asked = Lake(tmp_path, "test", simulated=True), Asked(str(tmp_path), "", [], 1 << 29, 10)
+    lake.write("tickers", date(2026, 3, 5), small_lake.tickers_of(date(2026, 3, 5)).head(1), "an earlier version, which knew no ends")
+    lake.write("tickers", date(2026, 3, 6), frame_of([Tenure(symbol="A", until=date(2026, 3, 1)), Tenure(symbol="A")]), "test")
+    with duckdb.connect() as connection:
+        open_views(connection, asked)
+        listed = connection.execute("SELECT session, symbol, until FROM tickers ORDER BY session").fetchall()
+        gone = connection.execute("SELECT session, symbol, until FROM gone").fetchall()
+    assert listed == [(date(2026, 3, 5), "T000", None), (date(2026, 3, 6), "A", None)]
+    assert gone == [(date(2026, 3, 6), "A", date(2026, 3, 1))]
+
+
 def test_every_view_can_be_described_and_the_ledger_is_among_them(root):
-    assert {row["name"] for row in told(root, "SHOW TABLES")} == {*VIEWS, "ledger"}
+    assert {row["name"] for row in told(root, "SHOW TABLES")} == set(NAMES)
     for view in ("BARS", "membership"):  # one in the lake, one that has no file yet
         assert "session" in [row["column_name"] for row in told(root, f"DESCRIBE {view}")]
     assert told(root, "SELECT state, got, missing FROM ledger") == [{"state": "completed", "got": 11, "missing": "T004"}]
     assert told(root, "SELECT * FROM membership") == []
+
+
+def test_filings_and_news_are_the_catalogs(tmp_path, root, monkeypatch):
+    monkeypatch.setattr(filings_files, "ROWS_PER_FILE", 2)
+    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    store = FilingsStore(catalog)
+    at = datetime(2026, 3, 9, 14, 30, 0, 250_000, tzinfo=UTC)
+    filers = Filer("0000000001", "A Inc.", "Filer"), Filer("0000000002", "'B'", "Reporting")
+    rest = at, ("A", "A.WS"), filers, (Item("8.01", "Other events"),), None
+    filings = [
+        Filing(f"000-{n}", form, None, False, form == "S-3", at.date(), at + timedelta(milliseconds=750 * n), *rest)
+        for n, form in enumerate(["8-K", "S-3", "8-K", "4", "8-K"])
+    ]
+    store.add_filings(filings, at)
+    store.add_news([Article("n1", at, "why; DROP VIEW bars", ("A",), "P", None, at), Article("n2", at, "=cmd()", ())], at)
+    filings_files.write_files(store, tmp_path, views_aside("SELECT * FROM Filings, NEWS"))
+    catalog.close()
+    assert told(root, "SELECT * FROM filings WHERE dilutes", aside=tmp_path) == [
+        {
+            "accession": "000-1",
+            "form": "S-3",
+            "words": None,
+            "amends": False,
+            "dilutes": True,
+            "filed": "2026-03-09",
+            "accepted_at": "2026-03-09T14:30:01Z",
+            "seen_at": "2026-03-09T14:30:00.250000Z",
+            "tickers": ["A", "A.WS"],
+            "ciks": ["0000000001", "0000000002"],
+            "filers": ["A Inc.", "'B'"],
+            "items": ["8.01"],
+            "url": None,
+        }
+    ]
+    statement = "SELECT form, count(*) AS n FROM filings WHERE list_contains(tickers, 'A') GROUP BY 1 ORDER BY 2 DESC, 1"
+    assert [tuple(row.values()) for row in told(root, statement, aside=tmp_path)] == [("8-K", 3), ("4", 1), ("S-3", 1)]
+    statement = "SELECT headline, seen_at, symbol FROM news, unnest(tickers) AS t(symbol)"
+    expected = {"headline": "why; DROP VIEW bars", "seen_at": "2026-03-09T14:30:00.250000Z", "symbol": "A"}
+    assert told(root, statement, aside=tmp_path) == [expected]
+
+
+def test_an_empty_view_of_the_catalog_has_the_columns_of_a_filled_one(connection, tmp_path):
+    assert set(VIEWS_ASIDE) == {"filings", "news"}
+    for view, said, columns in (
+        ("filings", filings_files.FILING, filings_files.FILINGS),
+        ("news", filings_files.ARTICLE, filings_files.NEWS),
+    ):
+        pl.DataFrame(schema=dict(said)).select(columns).write_parquet(tmp_path / f"{view}.parquet")
+        filled = duckdb.sql(f"DESCRIBE FROM '{tmp_path}/{view}.parquet'").fetchall()
+        assert connection.execute(f"DESCRIBE {view}").fetchall() == filled
 
 
 GOOD = [
@@ -130,6 +200,8 @@ ABUSE = {
         "SELECT * FROM read_parquet('ROOT/lake/ohlc_daily/*/*.parquet')",
         "SELECT * FROM parquet_metadata('ROOT/lake/ohlc_daily/session=2025-12-01/part.parquet')",
         "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('filings/00000.parquet')",
+        "SELECT * FROM sqlite_scan('ROOT/catalog.db', 'filings')",
         "SELECT * FROM sniff_csv('ROOT/secret.csv')",
         "SELECT * FROM read_json('/etc/passwd')",
         "SELECT (SELECT content FROM read_text('/etc/passwd')) FROM bars",

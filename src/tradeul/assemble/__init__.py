@@ -31,6 +31,7 @@ from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.server import FilingsServer
 from tradeul.gateway.server import GatewayServer
 from tradeul.live.last_close import Closes
@@ -49,6 +50,7 @@ from tradeul.scanner.membership import Membership
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.by_ticker import ByTicker, Looked
+from tradeul.store.filings import FilingsStore
 from tradeul.store.layouts import LayoutStore
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
@@ -127,7 +129,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        beside: list[Routes] = [history, LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)]
+        beside: list[Routes] = [history, FilingsRoutes(FilingsStore(catalog))]
+        beside += [LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)]
         beside += [SimulatedRoutes(SimulatorClient(vendor.rest, vendor.key))] if place.simulated else []
         api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, beside)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))
@@ -142,7 +145,7 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
 def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
     rows, ledger = ByTicker(stores.lake, place.state), Looked(stores.catalog.ledger)
     kept = Kept(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
-    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept))
+    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept), place.bus.ask_for_minutes)
 
 
 def show_mode(mode: Mode, *services: LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer) -> None:

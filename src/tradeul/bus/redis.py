@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import redis.asyncio as aioredis
@@ -28,6 +28,7 @@ from tradeul.bus.topics import (
     LAST_RUN_KEY,
     LISTS_CHANGED,
     LISTS_KEY,
+    MINUTES,
     POINTER_KEY,
     STREAM_LENGTH,
     TRADING_SESSION_KEY,
@@ -45,15 +46,17 @@ from tradeul.bus.topics import (
 )
 from tradeul.clock import Clock
 from tradeul.errors import BusUnavailable, NoAnswer
+from tradeul.records.bars import MinutesRequest, SessionMinutes
 from tradeul.records.breadth import Breadth
 from tradeul.records.events import TradingSession
 from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.lists import ListDefinition, ListFrame
 from tradeul.records.runs import Run, RunStatus
 
+Answer = TypeVar("Answer")
 COMMAND_TIMEOUT_SECONDS = 10.0
 PING_SECONDS = 2.0
-ANSWER_SECONDS = 5.0  # how long a question to the scanner waits; a cycle and a scan take a tenth of it
+ANSWER_SECONDS = 5.0  # how long a question waits; a cycle and a scan take a tenth of it
 ANSWER_KEPT_SECONDS = 10
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
@@ -220,18 +223,40 @@ class Bus:
             NoAnswer: no scanner hears, or it does not answer in time.
         """
         key = answer_key(secrets.token_hex(8))
-        if not await self.publish(EXPLAIN, ExplainRequest(key, list_name, symbol)):
-            raise NoAnswer("No scanner listens: `tradeul up` starts one.")
+        return await self._answered(
+            EXPLAIN, ExplainRequest(key, list_name, symbol), key, ExplainAnswer, "scanner", "`tradeul up` starts one"
+        )
+
+    async def ask_for_minutes(self, symbol: str) -> SessionMinutes:
+        """Ask live for the symbol's minute bars of the running session.
+
+        Raises:
+            NoAnswer: no live listens to the market, or it does not answer in time.
+        """
+        key = answer_key(secrets.token_hex(8))
+        return await self._answered(
+            MINUTES,
+            MinutesRequest(key, symbol),
+            key,
+            SessionMinutes,
+            "live feed",
+            "`tradeul up` starts one, if the key's plan has more than closes",
+        )
+
+    async def _answered(self, topic: Topic[Record], request: Record, key: str, kind: type[Answer], who: str, remedy: str) -> Answer:
+        """Raises NoAnswer: nobody hears, or no answer comes in time."""
+        if not await self.publish(topic, request):
+            raise NoAnswer(f"No {who} listens: {remedy}.")
         async with self._asking() as redis:
             found = await redis.blpop([key], timeout=ANSWER_SECONDS)
         if found is None:
-            raise NoAnswer(f"The scanner did not answer within {ANSWER_SECONDS:.0f} s: it is starting, or has too much to do; ask again.")
-        return msgspec.json.decode(found[1], type=ExplainAnswer)
+            raise NoAnswer(f"The {who} did not answer within {ANSWER_SECONDS:.0f} s: it is starting, or has too much to do; ask again.")
+        return msgspec.json.decode(found[1], type=kind)
 
-    async def answer(self, request: ExplainRequest, answer: ExplainAnswer) -> None:
+    async def answer(self, reply_to: str, answer: msgspec.Struct) -> None:
         async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(request.reply_to, msgspec.json.encode(answer))
-            pipe.expire(request.reply_to, ANSWER_KEPT_SECONDS)  # the asker may be gone
+            pipe.rpush(reply_to, msgspec.json.encode(answer))
+            pipe.expire(reply_to, ANSWER_KEPT_SECONDS)  # the asker may be gone
             await pipe.execute()
 
     async def get_lists(self) -> list[ListDefinition]:

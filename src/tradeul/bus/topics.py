@@ -11,7 +11,8 @@
 | lists:changed, lists:current | the definitions of all lists | scanner |
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | lists:watched | VariantsWatched | every gateway |
-| explain:ask; explain:answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| explain:ask; answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| minutes:ask; answer:{id} | MinutesRequest; a list with one SessionMinutes, gone after 10 s | whoever asks; live |
 | stream:sec:filings; stream:news | streams of Filing and of Article, trimmed; an entry's number is the catalog's | filings |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
 | market:breadth | Breadth, of the last frame | scanner |
@@ -30,6 +31,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from tradeul.records.bars import MinutesRequest
 from tradeul.records.entitlements import ModeChanged
 from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, Progress, VariantsWatched
 from tradeul.records.explanations import ExplainRequest
@@ -68,6 +70,7 @@ NEW_DAY = Topic("trading:new_day", NewTradingDay)
 LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
+MINUTES = Topic("minutes:ask", MinutesRequest)
 
 STREAM_LENGTH = 20_000  # entries: three busy days of filings
 FILINGS = Stream(FILINGS_STREAM, "filing", Filing)
@@ -91,7 +94,7 @@ def baselines_key(session: str) -> str:
 
 
 def answer_key(request_id: str) -> str:
-    return f"explain:answer:{request_id}"
+    return f"answer:{request_id}"
 
 
 def run_status_key(session: str) -> str:

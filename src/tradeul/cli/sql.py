@@ -2,6 +2,9 @@
 
 import asyncio
 import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +17,9 @@ from tradeul.errors import NotKept
 from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
-from tradeul.store.lake_sql import select
+from tradeul.store.filings import FilingsStore
+from tradeul.store.filings_files import write_files
+from tradeul.store.lake_sql import select, views_aside
 
 SHOWN_ROWS = 100
 SHOWN_CHARACTERS = 40
@@ -26,7 +31,13 @@ async def sql(settings: Settings, statement: str) -> int:
     lake = state / "lake"
     if not lake.is_dir():
         raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
-    rows = select(lake, await asyncio.to_thread(_ledger, catalog_url(state), there=(state / "catalog.db").exists()), statement)
+    with tempfile.TemporaryDirectory(prefix="tradeul-sql-") as folder:
+        there = (state / "catalog.db").exists()
+        ledger = await asyncio.to_thread(_read_catalog, catalog_url(state), statement, Path(folder)) if there else []
+        return await _say(select(lake, ledger, statement, aside=Path(folder)))
+
+
+async def _say(rows: AsyncGenerator[bytes, None]) -> int:
     if not sys.stdout.isatty():
         async for lines in rows:
             sys.stdout.buffer.write(lines)
@@ -64,11 +75,11 @@ def _said(value: object) -> str:
     return str(value)
 
 
-def _ledger(url: str, *, there: bool) -> list[LedgerRow]:
-    if not there:
-        return []
+def _read_catalog(url: str, statement: str, folder: Path) -> list[LedgerRow]:
+    """The ledger; what else the statement may read of the catalog lies in the folder then."""
     catalog = Catalog(url)
     try:
+        write_files(FilingsStore(catalog), folder, views_aside(statement))
         return catalog.ledger()
     finally:
         catalog.close()

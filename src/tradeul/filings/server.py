@@ -1,52 +1,25 @@
-"""Port 8012: filings and news as they were kept. It asks nobody outside: `service.py` does."""
+"""Port 8012: filings and news (`routes.py`), and how their collecting goes. It asks nobody outside: `service.py` does."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
 from http import HTTPStatus
 from statistics import quantiles
-from typing import Annotated
 
 import msgspec
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Response
 from prometheus_client import Metric
-from pydantic import AwareDatetime, BeforeValidator
-from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter, counters, gauge, gauges
 from tradeul.ops.watchdog import LoopWatchdog
-from tradeul.records.filings import Article, Filing
-from tradeul.store.filings import FilingsStore, Found
-
-LATEST = 100
-MOST_PER_PAGE = 1_000
-Symbol = Annotated[str | None, Query(max_length=24, description="as BRK.B")]
-
-
-def _as_written(kind: type) -> BeforeValidator:
-    """pydantic alone takes numbers for seconds since 1970."""
-
-    def read(text: object) -> object:
-        try:
-            return msgspec.convert(text, kind)
-        except msgspec.ValidationError as error:
-            raise PydanticCustomError(
-                "as_written", "a {name} is expected, as 2026-03-09{rest}", {"name": kind.__name__, "rest": REST[kind]}
-            ) from error
-
-    return BeforeValidator(read)
-
-
-REST: dict[type, str] = {date: "", datetime: "T09:30:00-04:00"}
-Day = Annotated[date | None, _as_written(date)]
-Instant = Annotated[AwareDatetime | None, _as_written(datetime)]
+from tradeul.store.filings import FilingsStore
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -59,22 +32,6 @@ class Health(msgspec.Struct, frozen=True):
 
 class Ready(msgspec.Struct, frozen=True):
     status: str
-
-
-class FilingsPage(msgspec.Struct, frozen=True):
-    """The newest first. ``total``: over all pages."""
-
-    total: int
-    page: int
-    page_size: int
-    filings: list[Filing]
-
-
-class NewsFound(msgspec.Struct, frozen=True):
-    """The newest first; ``total`` may be more than are shown."""
-
-    total: int
-    news: list[Article]
 
 
 class FilingsServer(HttpService):
@@ -91,20 +48,15 @@ class FilingsServer(HttpService):
         statuses: Mapping[int | str, int] | None = None,
     ) -> None:
         """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status."""
-        super().__init__("filings", callers, port, "TRADEUL_FILINGS_PORT", (Health, Ready, FilingsPage, Filing, NewsFound), watchdog)
+        super().__init__("filings", callers, port, "TRADEUL_FILINGS_PORT", (Health, Ready, *FilingsRoutes.records), watchdog)
         self._service, self._store, self._bus, self._clock = service, store, bus, clock
         self._statuses = {} if statuses is None else statuses
         self.mode = mode
 
     def routes(self, app: FastAPI) -> None:
-        missing, wrong = HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
-        page, path = answers(FilingsPage, missing, wrong), "/api/v1/filings"
         app.get("/health", summary="The process answers; what does not come, and why", responses=answers(Health))(self._health)
         app.get("/ready", summary="Bus and catalog answer", responses=answers(Ready, HTTPStatus.SERVICE_UNAVAILABLE))(self._ready)
-        app.get(path, summary="Filings of a ticker, a company, a form, some days", responses=page)(self._filings)
-        app.get(f"{path}/latest", summary="The newest filings of all companies", responses=answers(FilingsPage))(self._latest)
-        app.get(path + "/{accession}", summary="One filing", responses=answers(Filing, missing))(self._filing)
-        app.get("/api/v1/news", summary="News of a ticker, or of all", responses=answers(NewsFound, wrong))(self._news)
+        FilingsRoutes(self._store).add(app)
 
     async def _health(self) -> Response:
         connected, trouble = await self._bus.answers(), self._service.trouble
@@ -116,56 +68,6 @@ class FilingsServer(HttpService):
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The bus does not answer: try again in a few seconds.")
         await asyncio.to_thread(self._store.last_filing)
         return json_answer(Ready("ready"))
-
-    async def _filings(
-        self,
-        ticker: Symbol = None,
-        form_type: Annotated[str | None, Query(max_length=20, description="as 8-K, or 8-K/A for amendments")] = None,
-        cik: Annotated[str | None, Query(pattern="^[0-9]{1,10}$")] = None,
-        date_from: Day = None,
-        date_to: Day = None,
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-        page_size: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = LATEST,
-    ) -> Response:
-        """``date_from`` and ``date_to`` are the SEC's dates of filing, both included."""
-        ciks = None if cik is None else {cik.zfill(10)}
-        if ticker is not None:
-            found = self._service.cik_of(ticker)
-            if found is None:
-                raise HTTPException(
-                    HTTPStatus.NOT_FOUND, f"The SEC knows no ticker {ticker!r}: see its company_tickers.json, or give cik=."
-                )
-            ciks = {found} if ciks is None else ciks & {found}
-        return await self._page(page, page_size, ciks=None if ciks is None else sorted(ciks), form=form_type, first=date_from, last=date_to)
-
-    async def _latest(self) -> Response:
-        return await self._page(1, LATEST)
-
-    async def _page(
-        self,
-        page: int,
-        size: int,
-        ciks: list[str] | None = None,
-        form: str | None = None,
-        first: date | None = None,
-        last: date | None = None,
-    ) -> Response:
-        skip = (page - 1) * size
-        found = await asyncio.to_thread(self._store.find_filings, ciks=ciks, form=form, first=first, last=last, skip=skip, most=size)
-        return json_answer({"total": found.total, "page": page, "page_size": size, "filings": _raw(found)})
-
-    async def _filing(self, accession: str) -> Response:
-        document = await asyncio.to_thread(self._store.filing, accession)
-        if document is None:
-            raise HTTPException(
-                HTTPStatus.NOT_FOUND, f"No filing {accession[:40]!r} is kept here: its number looks like 0001214659-26-002941."
-            )
-        return json_answer(msgspec.Raw(document))
-
-    async def _news(self, ticker: Symbol = None, since: Instant = None) -> Response:
-        """``since``: an instant with its zone."""
-        found = await asyncio.to_thread(self._store.find_news, ticker, _bounded(since), MOST_PER_PAGE)
-        return json_answer({"total": found.total, "news": _raw(found)})
 
     async def metrics(self) -> Iterable[Metric]:
         service, name = self._service, "tradeul_filings"
@@ -183,12 +85,3 @@ class FilingsServer(HttpService):
                 "tradeul_edgar_requests", "Requests by HTTP status.", ("status",), [((str(s),), n) for s, n in self._statuses.items()]
             ),
         ]
-
-
-def _raw(found: Found) -> list[msgspec.Raw]:
-    return [msgspec.Raw(document) for document in found.documents]
-
-
-def _bounded(instant: datetime | None) -> datetime | None:
-    """Within the calendar in every zone."""
-    return None if instant is None else instant.replace(year=min(max(instant.year, 2), 9998))

@@ -176,9 +176,6 @@ class FilingsService:
         self._tickers_of = {cik: tuple(sorted(symbols)) for cik, symbols in tickers.items()}
         self._cik_of = {symbol: cik for cik, symbols in tickers.items() for symbol in symbols}
 
-    def cik_of(self, symbol: str) -> str | None:
-        return self._cik_of.get(symbol)
-
     # News
 
     async def read_news(self) -> None:

@@ -1,7 +1,7 @@
 """What was already counted of each minute and second, so that a bar with a known start REPLACES the earlier one.
 
-Every minute of the day is kept, because the vendor may correct any of them:
-sparse rows (41 bytes a traded minute, some 70 MB by 20:00) behind an index of
+Every minute of the day is kept, because the vendor may correct any of them, and charts want them:
+sparse rows (59 bytes a traded minute, some 100 MB by 20:00) behind an index of
 one int32 per (minute, symbol), whose pages cost memory only once touched (48 MB
 in the end at 12,400 symbols). Seconds matter only until their minute's AM bar
 closes it: a ring of the last 128 (35 MB).
@@ -32,6 +32,10 @@ class MinuteStore:
         self.trades = np.zeros(FIRST_ROWS)
         self.high = np.zeros(FIRST_ROWS)
         self.low = np.zeros(FIRST_ROWS)
+        self.open = np.zeros(FIRST_ROWS)
+        self.close = np.zeros(FIRST_ROWS)
+        self._first = np.zeros(FIRST_ROWS, np.uint8)  # seconds from the start of the open's bar to the minute's end; 0: none yet
+        self._last = np.zeros(FIRST_ROWS, np.uint8)  # the second within the minute that the close's bar began in, plus 1
         self.closed = np.zeros(FIRST_ROWS, np.bool_)  # by an AM bar; before it the row is the sum of its seconds
         self.high[0], self.low[0] = -np.inf, np.inf
 
@@ -64,6 +68,20 @@ class MinuteStore:
             self._used = last
         return rows
 
+    def see(self, rows: npt.NDArray[np.int32], start_s: IntArray, opens: FloatArray, closes: FloatArray) -> None:
+        """Seconds of distinct rows, in any order: the earliest has the open, the latest the close, a corrected one its own again."""
+        second = (start_s % 60).astype(np.uint8)
+        left, begun = 60 - second, second + 1
+        early, late = left >= self._first[rows], begun >= self._last[rows]
+        self.open[rows[early]], self._first[rows[early]] = opens[early], left[early]
+        self.close[rows[late]], self._last[rows[late]] = closes[late], begun[late]
+
+    def of(self, symbol: int) -> tuple[IntArray, npt.NDArray[np.int32]]:
+        """The minutes in which the symbol traded, oldest first, and their rows."""
+        column = self._index[:, symbol]
+        minutes = np.flatnonzero(column)
+        return minutes, column[minutes]
+
     def not_closed(self, minute: int) -> IntArray:
         """The symbols of which only seconds of that minute are counted."""
         rows = self._index[minute]
@@ -77,7 +95,7 @@ class MinuteStore:
 
     def _lengthen(self, needed: int) -> None:
         length = max(needed, len(self.volume) * 3 // 2)
-        for name in ("volume", "dollars", "trades", "high", "low", "closed"):
+        for name in ("volume", "dollars", "trades", "high", "low", "open", "close", "_first", "_last", "closed"):
             old = getattr(self, name)
             new = np.zeros(length, old.dtype)
             new[: len(old)] = old

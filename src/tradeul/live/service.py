@@ -30,11 +30,12 @@ from tradeul.live.last_close import Closes
 from tradeul.live.newcomers import Newcomers
 from tradeul.live.polling import SnapshotBars
 from tradeul.live.recording import Recording
+from tradeul.live.session_minutes import session_minutes, tell_minutes
 from tradeul.live.tape import Connected, Levels, Settled
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.providers.ports import MarketData, MarketStream
-from tradeul.records.bars import StreamBatch
+from tradeul.records.bars import SessionMinutes, StreamBatch
 from tradeul.records.entitlements import Mode
 from tradeul.records.events import FeedStatus, StreamHealth
 from tradeul.records.frame import MarketFrame
@@ -114,6 +115,12 @@ class LiveService:
             self._recording.do(self._table, Settled(t))
         return market_frame(self._table, as_of)
 
+    def minutes_of(self, symbol: str) -> SessionMinutes:
+        """Its minute bars of the session, everything received counted."""
+        self._roll_over()
+        self._flush()
+        return session_minutes(self._table, symbol, self._market_time())
+
     async def recorded(self) -> None:
         """To be awaited before anything that was made of a frame is published: what it counts is on the tape."""
         await self._recording.written()
@@ -129,6 +136,7 @@ class LiveService:
                     duties.append(self._look_for_closes)
                 if self.mode != Mode.END_OF_DAY:
                     duties += [self._hear, self._recover, self._reconcile, self._introduce, self._want_quotes, self._write_down]
+                    group.create_task(tell_minutes(self._bus, self._clock, self.minutes_of), name="live.tell_minutes")
                 for duty in duties:
                     group.create_task(duty(), name=f"live.{duty.__name__.strip('_')}")
         finally:

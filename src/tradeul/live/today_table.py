@@ -208,6 +208,7 @@ class TodayTable:
         kept.trades[rows] += trades
         kept.high[rows] = np.maximum(kept.high[rows], wave.high)
         kept.low[rows] = np.minimum(kept.low[rows], wave.low)
+        kept.see(rows, wave.start_s, wave.open, wave.close)
         self._count(wave, volume, dollars, trades)
 
     def _take_minutes(self, wave: Arrivals) -> None:
@@ -228,6 +229,7 @@ class TodayTable:
         differences = bars.volume - kept.volume[rows], bars.dollars - kept.dollars[rows], bars.trades - kept.trades[rows]
         kept.volume[rows], kept.dollars[rows], kept.trades[rows] = bars.volume, bars.dollars, bars.trades
         kept.high[rows], kept.low[rows], kept.closed[rows] = bars.high, bars.low, True
+        kept.open[rows], kept.close[rows] = bars.open, bars.close
         return differences
 
     def _count(self, wave: Arrivals, volume: FloatArray, dollars: FloatArray, trades: FloatArray) -> None:

@@ -32,6 +32,7 @@ from tradeul.maintenance.ledger import Key, Landed
 from tradeul.maintenance.options import again
 from tradeul.maintenance.plan import Step, plan
 from tradeul.maintenance.tasks import InThread, Landing, Task
+from tradeul.maintenance.tasks.replaced import ReplacedFiles
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
 from tradeul.records.events import Progress, TradingSession
 from tradeul.records.partitions import LedgerRow, State
@@ -52,6 +53,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     tasks: Mapping[str, Task]
     slots: VolumeSlotsTask
+    replaced: ReplacedFiles
     lake: Lake
     catalog: Catalog
     bus: Bus
@@ -73,6 +75,7 @@ class Reconciliation:
     def __init__(self, parts: Parts, options: RunOptions) -> None:
         self._lake, self._catalog, self._bus, self._clock = parts.lake, parts.catalog, parts.bus, parts.clock
         self._schedule, self._tasks, self._slots = parts.schedule, parts.tasks, parts.slots
+        self._replaced, self._files_said = parts.replaced, dict[tuple[date, str], bool]()
         self._in_thread, self._begin = parts.in_thread, parts.begin
         self._ledger: dict[Key, LedgerRow] = {}
         self._asked: dict[Step, asyncio.Task[Landing]] = {}
@@ -83,7 +86,7 @@ class Reconciliation:
         self._corrupt: set[Key] = set()
         self._again: set[Key] = set()  # to be loaded although complete
         self._wanted: set[Key] = set()
-        self._files_looked_at = False
+        self._to_look_at = {VOLUME_SLOTS, MINUTE_BARS} if options.is_whole else set()  # whether their files were replaced
         self._options = options
         self._id = secrets.token_hex(4)
         self.started_at = self._clock.now()
@@ -125,8 +128,8 @@ class Reconciliation:
 
     async def _run_group(self, dataset: str, steps: Sequence[Step], first: int, last: int) -> None:
         """The steps of one dataset that follow each other: what people call a task."""
-        if dataset == VOLUME_SLOTS and self._options.is_whole and not self._files_looked_at:
-            await self._look_for_replaced_files()
+        if dataset in self._to_look_at:
+            await self._look_for_replaced_files(dataset)
         due = [step for step in steps[first:last] if self._is_due(step)]
         if not due:
             return
@@ -147,21 +150,22 @@ class Reconciliation:
         if good:
             log.info("task_completed", task=dataset, **counts, partitions=self._done[dataset] - before, duration_seconds=seconds)
 
-    async def _look_for_replaced_files(self) -> None:
+    async def _look_for_replaced_files(self, dataset: str) -> None:
         """Load again what came from a file that has been replaced since; until then the old rows stand, complete.
 
         Not before its task's turn: a store that hangs must not keep the first lists waiting.
         """
-        self._files_looked_at = True
-        window = self._schedule.window(VOLUME_SLOTS, self._clock.now())
+        self._to_look_at.discard(dataset)
+        window = self._schedule.window(dataset, self._clock.now())
         try:
-            replaced = await self._slots.replaced(rules.completed(self._ledger, VOLUME_SLOTS, window))
+            replaced = await self._replaced.among(dataset, rules.completed(self._ledger, dataset, window), self._files_said)
         except ProviderError as error:
+            self._to_look_at.clear()
             log.warning("replaced_files_not_known", reason=str(error))
             return
         if replaced:
-            log.info("files_replaced", sessions=[str(session) for session in replaced])
-        self._again |= {(VOLUME_SLOTS, session) for session in replaced}
+            log.info("files_replaced", task=dataset, sessions=[str(session) for session in replaced])
+        self._again |= {(dataset, session) for session in replaced}
 
     def _ask_ahead(self, steps: Sequence[Step]) -> None:
         """Ask the vendor for this step and the next that need only the vendor."""

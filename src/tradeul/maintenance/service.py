@@ -47,6 +47,7 @@ from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
 from tradeul.maintenance.tasks.new_trading_day import NewTradingDayTask
 from tradeul.maintenance.tasks.ohlc_daily import OhlcDailyTask
 from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
+from tradeul.maintenance.tasks.replaced import ReplacedFiles
 from tradeul.maintenance.tasks.splits import SplitsTask
 from tradeul.maintenance.tasks.tickers import TickersTask
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
@@ -105,7 +106,7 @@ class MaintenanceService:
         self._schedule = Schedule(calendar, windows)
         slots = VolumeSlotsTask(market, files, lake, calendar, self._in_thread)
         tasks: dict[str, Task] = {
-            TICKERS: TickersTask(market, lake),
+            TICKERS: TickersTask(market, lake, self._schedule),
             SPLITS: SplitsTask(market, lake, self._schedule),
             OHLC_DAILY: OhlcDailyTask(market, lake, windows.reference_tickers),
             VOLUME_SLOTS: slots,
@@ -115,7 +116,8 @@ class MaintenanceService:
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
             MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
-        self._parts = Parts(tasks, slots, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
+        replaced = ReplacedFiles(files, lake, self._in_thread)
+        self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

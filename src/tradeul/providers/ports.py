@@ -10,7 +10,7 @@ from tradeul.records.bars import DailyBar, IntradayBar, StreamBatch, TickerSnaps
 from tradeul.records.entitlements import Entitlements
 from tradeul.records.events import StreamHealth
 from tradeul.records.filings import Article, Company, FilingEntry
-from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Tenure, Ticker, TickerDetails
 
 
 class Closure(msgspec.Struct, frozen=True):
@@ -33,6 +33,10 @@ class MarketData(Protocol):
     """REST. Every method raises `ProviderError`s; an empty answer is an empty list, a broken one never is."""
 
     async def tickers(self) -> list[Ticker]: ...
+
+    async def delisted(self, since: date) -> list[Tenure]:
+        """Who has borne a ticker for the last time at ``since`` or later: each with its last date, ``since`` unknown."""
+        ...
 
     async def splits(self, since: date, until: date) -> list[Split]:
         """Splits with since <= session <= until."""

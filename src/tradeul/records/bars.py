@@ -1,6 +1,6 @@
 """Bars and what the vendor says of one ticker now. Prices are US dollars, volumes shares; nothing is split-adjusted."""
 
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 
@@ -109,3 +109,20 @@ class TickerSnapshot(msgspec.Struct, frozen=True, gc=False):
     ask: float | None = None
     previous_close: float | None = None
     unreadable: str | None = None  # why nothing else is known: the vendor's row was of a wrong form
+
+
+class MinutesRequest(msgspec.Struct, frozen=True):
+    """Live is asked for a symbol's minutes of the running session."""
+
+    reply_to: str  # the key that the answer is pushed to
+    symbol: str
+
+
+class SessionMinutes(msgspec.Struct, frozen=True):
+    """A symbol's minutes of the session that live hears, oldest first; the last one may still run."""
+
+    symbol: str
+    session: date
+    as_of: datetime  # market time
+    partial: bool  # what was traded before live listened is not all there yet
+    bars: tuple[IntradayBar, ...]

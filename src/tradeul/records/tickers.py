@@ -14,6 +14,21 @@ class Ticker(msgspec.Struct, frozen=True, gc=False):
     exchange: str | None = None  # MIC, as XNAS
     cik: str | None = None
     list_date: date | None = None
+    figi: str | None = None  # composite: the issue's own, which a new ticker does not change
+
+
+class Tenure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The sessions in which one issue bears a ticker. Tenures of a ticker never overlap."""
+
+    symbol: str
+    name: str | None = None
+    kind: str | None = None
+    exchange: str | None = None
+    cik: str | None = None
+    figi: str | None = None
+    list_date: date | None = None
+    since: date | None = None  # the first date; None: nothing is known of another bearer before
+    until: date | None = None  # the last date; None: it bears it still
 
 
 class Split(msgspec.Struct, frozen=True, gc=False):

@@ -298,7 +298,7 @@ class ScannerService:
     async def _explain_to_others(self) -> None:
         async for request in self._bus.subscribe(EXPLAIN):
             with self._clock.busy():
-                await self._bus.answer(request, await self.explain(request.list, request.symbol))
+                await self._bus.answer(request.reply_to, await self.explain(request.list, request.symbol))
 
     async def explain(self, name: str, symbol: str) -> ExplainAnswer:
         """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""

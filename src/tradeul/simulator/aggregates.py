@@ -14,6 +14,7 @@ from tradeul.simulator.bars import Bars, widen
 from tradeul.simulator.hashing import Floats
 from tradeul.simulator.market import Market, symbols
 from tradeul.simulator.source import DailyColumns
+from tradeul.simulator.universe import Issue
 from tradeul.simulator.wire_out import Answer, BadRequest, envelope, rows
 
 CLOSING = time(16, 0)
@@ -42,7 +43,7 @@ def grouped(market: Market, session: date, query: Mapping[str, str], now: dateti
         factors = market.price_factors(session, now)
         factor = np.array([factors.get(number, 1.0) for number in daily.key.tolist()])
     t = int(at(session, CLOSING).timestamp() * 1000)
-    frame = pl.DataFrame({"T": symbols(market.source, daily.key), **_priced(daily, factor), "t": np.full(len(factor), t)})
+    frame = pl.DataFrame({"T": symbols(market.source, daily.key, session), **_priced(daily, factor), "t": np.full(len(factor), t)})
     # The vendor's order is arbitrary; ours is the same at every question.
     frame = frame[np.argsort((daily.key * 7_919 + session.toordinal()) % 104_729, kind="stable")]
     frame = frame.with_columns(pl.col("n").fill_nan(None).cast(pl.Int64))
@@ -69,11 +70,14 @@ def one_ticker(market: Market, url: str, match: Mapping[str, str], query: Mappin
     first_ms, last_ms = _instant_ms(match["from"], end=False), _instant_ms(match["to"], end=True)
     if multiplier < 1 or timespan not in (*SECONDS_OF, "day"):
         raise BadRequest(f"{multiplier} {timespan}: ask for a positive number of second, minute, hour or day.")
-    number = market.source.number_of.get(symbol)
     columns: Columns = {"t": np.zeros(0, np.int64)}
-    if number is not None:
-        made = _days if timespan == "day" else _intraday
-        columns = made(market, number, multiplier * SECONDS_OF.get(timespan, 1), (first_ms, last_ms), adjusted, now)
+    made, width = _days if timespan == "day" else _intraday, multiplier * SECONDS_OF.get(timespan, 1)
+    # Of each issue that ever had the symbol, as long as it had it: they are never listed at once.
+    for number in market.bearers(symbol):
+        here = made(market, number, width, _borne(market.source.issues[number], symbol, first_ms, last_ms), adjusted, now)
+        if len(here["t"]):
+            columns = {name: np.concatenate([columns[name], here[name]]) for name in here} if len(columns["t"]) else here
+    columns = {name: values[np.argsort(columns["t"], kind="stable")] for name, values in columns.items()}
     order = np.arange(len(columns["t"]))[:: -1 if descending else 1]
     page, rest = order[:limit], order[limit:]
     head: dict[str, Any] = {"ticker": symbol, "queryCount": len(page), "resultsCount": len(page), "adjusted": adjusted}
@@ -90,6 +94,14 @@ def one_ticker(market: Market, url: str, match: Mapping[str, str], query: Mappin
     if "n" in columns:
         frame = frame.with_columns(pl.col("n").cast(pl.Float64).fill_nan(None).cast(pl.Int64))
     return Answer(envelope({**head, "count": len(page)}, "results", rows(frame)), len(page), following)
+
+
+def _borne(issue: Issue, symbol: str, first_ms: int, last_ms: int) -> tuple[int, int]:
+    """The part of the span in which the issue has the symbol."""
+    if issue.former is None:
+        return first_ms, last_ms
+    changed_ms = int(at(issue.former[1], time(0)).timestamp() * 1000)
+    return (first_ms, min(last_ms, changed_ms - 1)) if symbol == issue.former[0] else (max(first_ms, changed_ms), last_ms)
 
 
 def _instant_ms(text: str, *, end: bool) -> int:

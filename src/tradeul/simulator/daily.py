@@ -213,7 +213,7 @@ class Days:
         trades = np.floor(expected + np.stack([uniform(drawn, part) for part in range(SECTIONS)], axis=-1))
         # A day with a trade has one in regular hours, so that it has an official open and close.
         trades[..., 1] = np.maximum(trades[..., 1], trades.max(axis=-1) > 0)
-        trades[(universe.listed[issues][None, :] > days)] = 0.0
+        trades[(universe.listed[issues][None, :] > days) | (universe.last[issues][None, :] < days)] = 0.0
         odd = 0.75 + 0.5 * np.stack([uniform(other, part) for part in range(SECTIONS)], axis=-1)
         volume = np.maximum(np.rint(trades * size[..., None] * odd), trades)
         return volume.astype(np.int64), trades.astype(np.int64)

@@ -68,7 +68,7 @@ class InventedEdgar:
         return orjson.dumps(head | {"filings": {"recent": columns, "files": []}})
 
     def companies(self) -> bytes:
-        listed = [issue for issue in self._market.source.issues if issue.cik is not None]
+        listed = [issue for issue in self._market.source.issues if issue.cik is not None and issue.last_date is None]
         rows = [{"cik_str": int(issue.cik or 0), "ticker": sec_symbol(issue.symbol), "title": issue.name} for issue in listed]
         return orjson.dumps({str(number): row for number, row in enumerate(rows)})
 

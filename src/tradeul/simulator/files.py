@@ -84,7 +84,7 @@ class FlatFiles:
         # Not through the market's cache: history is asked for once, today's table is needed all the time.
         bars = self._market.source.minutes(session)
         start_s = int(self._market.hours(session).pre_open_at.timestamp())
-        names = pl.Series("ticker", [issue.symbol for issue in self._market.source.issues])
+        names = pl.Series("ticker", [issue.symbol_on(session) for issue in self._market.source.issues])
 
         def slices(*_: object) -> Iterator[pl.DataFrame]:
             for first in range(0, len(bars), SLICE_ROWS):

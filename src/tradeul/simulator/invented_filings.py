@@ -76,7 +76,7 @@ class InventedFilings:
             )
         for issue in issues:
             drawn = word(self._seed, _REST, session.toordinal(), issue.number)
-            if issue.kind in STOCK_KINDS and issue.list_date <= session and drawn % ONE_OF == 0:
+            if issue.kind in STOCK_KINDS and issue.is_listed(session) and drawn % ONE_OF == 0:
                 form = _OTHERS[(drawn >> 8) % len(_OTHERS)]
                 accepted_at = at(session, OPENS) + timedelta(seconds=(drawn >> 24) % OPEN_SECONDS)
                 items = ("7.01",) if form.startswith("8-K") else ()

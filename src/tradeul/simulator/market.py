@@ -48,6 +48,10 @@ class Market:
         self._splits_of: dict[int, list[Split]] = {}
         for split in source.splits:
             self._splits_of.setdefault(source.number_of[split.symbol], []).append(split)
+        self._bearers: dict[str, list[int]] = {}
+        for issue in source.issues:
+            for symbol in (issue.symbol, *((issue.former[0],) if issue.former else ())):
+                self._bearers.setdefault(symbol, []).append(issue.number)
         self._minutes: OrderedDict[date, Bars] = OrderedDict()
         self._seconds: OrderedDict[tuple[date, int], Bars] = OrderedDict()
         self._daily: OrderedDict[date, DailyColumns] = OrderedDict()
@@ -117,6 +121,16 @@ class Market:
         bars = self.minutes(session).ended_by(self.second(session, now))
         return self._running(totals(bars, len(self.source.issues), self.close_second(session)))
 
+    def bearers(self, symbol: str) -> Sequence[int]:
+        """The issues that ever have this symbol."""
+        return self._bearers.get(symbol, ())
+
+    def number_of(self, symbol: str, session: date) -> int | None:
+        """The issue that is listed under the symbol in ``session``."""
+        issues = self.source.issues
+        found = (number for number in self.bearers(symbol) if issues[number].is_listed(session))
+        return next((number for number in found if issues[number].symbol_on(session) == symbol), None)
+
     def daily_of(self, number: int, sessions: Sequence[date], now: datetime) -> DailyColumns:
         complete = [session for session in sessions if now >= self.hours(session).post_close_at]
         daily = self.source.daily_of(number, complete)
@@ -169,6 +183,7 @@ class Market:
             return kept[key]
 
 
-def symbols(source: Source, numbers: NDArray[Any]) -> list[str]:
+def symbols(source: Source, numbers: NDArray[Any], session: date) -> list[str]:
+    """What the issues are called in ``session``."""
     issues = source.issues
-    return [issues[number].symbol for number in numbers.tolist()]
+    return [issues[number].symbol_on(session) for number in numbers.tolist()]

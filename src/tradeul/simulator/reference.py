@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import orjson
 
 from tradeul.market_calendar import NEW_YORK, Phase
@@ -42,31 +43,46 @@ def _ordered(found: list[Any], query: Query, key: Callable[[Any], Any], *, desce
 
 def _listed(market: Market, now: datetime) -> list[Issue]:
     session = market.calendar.current_session(now)
-    return [issue for issue in market.source.issues if issue.list_date <= session]
+    return [_as_of(issue, session) for issue in market.source.issues if issue.is_listed(session)]
+
+
+def _as_of(issue: Issue, session: date) -> Issue:
+    return issue if issue.former is None else msgspec.structs.replace(issue, symbol=issue.symbol_on(session))
+
+
+def _delisted(market: Market, now: datetime) -> list[Issue]:
+    """Who has gone by now, and who has another symbol, under the one that it had."""
+    session, previous = market.calendar.current_session(now), market.calendar.previous
+    gone = [issue for issue in market.source.issues if issue.last_date is not None and issue.last_date < session]
+    renamed = [(issue, issue.former) for issue in market.source.issues if issue.former is not None and issue.former[1] <= session]
+    changed = msgspec.structs.replace
+    return gone + [changed(issue, symbol=symbol, last_date=previous(changed_on)) for issue, (symbol, changed_on) in renamed]
 
 
 def tickers(market: Market, url: str, query: Query, now: datetime) -> Answer:
     holds = matching(query, "ticker")
     wanted = {name: query[name] for name in ("type", "exchange", "cik") if name in query}
+    is_active = query.get("active", "true") != "false"
     found = [
         issue
-        for issue in _listed(market, now)
+        for issue in (_listed(market, now) if is_active else _delisted(market, now))
         if holds(issue.symbol)
         and wanted.get("type", issue.kind) == issue.kind
         and wanted.get("exchange", issue.exchange) == issue.exchange
         and wanted.get("cik", issue.cik) == issue.cik
     ]
-    if query.get("active", "true") == "false" or query.get("market", "stocks") != "stocks":
+    if query.get("market", "stocks") != "stocks":
         found = []
     if "search" in query:
         text = query["search"].lower()
         found = [issue for issue in found if text in issue.name.lower() or text in issue.symbol.lower()]
     updated = market.hours(market.calendar.current_session(now)).new_day_at.strftime("%Y-%m-%dT00:00:00Z")
-    pages = _ordered(found, query, lambda issue: issue.symbol)
-    return listing(url, query, [_ticker(issue, updated) for issue in pages])
+    by_end = query.get("sort") == "delisted_utc"
+    pages = _ordered(found, query, lambda issue: (issue.last_date, issue.symbol) if by_end else issue.symbol)
+    return listing(url, query, [_ticker(issue, updated, is_active=is_active) for issue in pages])
 
 
-def _ticker(issue: Issue, updated: str) -> dict[str, Any]:
+def _ticker(issue: Issue, updated: str, *, is_active: bool = True) -> dict[str, Any]:
     row = {
         "ticker": issue.symbol,
         "name": issue.name,
@@ -74,19 +90,21 @@ def _ticker(issue: Issue, updated: str) -> dict[str, Any]:
         "locale": "us",
         "primary_exchange": issue.exchange,
         "type": issue.kind,
-        "active": True,
+        "active": is_active,
         "currency_name": "usd",
         "last_updated_utc": updated,
     }
-    return row if issue.cik is None else row | {"cik": issue.cik}
+    if not is_active:
+        row["delisted_utc"] = f"{issue.last_date}T05:00:00Z"
+    return row | {name: value for name, value in (("cik", issue.cik), ("composite_figi", issue.figi)) if value is not None}
 
 
 def _issue(market: Market, symbol: str, now: datetime) -> Issue:
-    number = market.source.number_of.get(symbol)
-    issue = None if number is None else market.source.issues[number]
-    if issue is None or issue.list_date > market.calendar.current_session(now):
+    session = market.calendar.current_session(now)
+    number = market.number_of(symbol, session)
+    if number is None:
         raise NotFound("Ticker not found.")
-    return issue
+    return _as_of(market.source.issues[number], session)
 
 
 def details(market: Market, symbol: str, now: datetime) -> Answer:
@@ -192,7 +210,7 @@ def news(market: Market, url: str, query: Query, now: datetime) -> Answer:
     found = []
     for session in sessions:
         for item in market.source.news(session) if market.source.covers(session) else ():
-            symbol, stamp = market.source.issues[item.number].symbol, item.published_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            symbol, stamp = market.source.issues[item.number].symbol_on(session), item.published_at.strftime("%Y-%m-%dT%H:%M:%SZ")
             if item.published_at <= now and query.get("ticker", symbol) == symbol and published(stamp):
                 found.append(
                     {

@@ -89,13 +89,15 @@ def _snapshot_all(market: Market, asked: Asked) -> Answer:
     names = asked.query.get("tickers")
     numbers = None
     if names:
-        numbers = [market.source.number_of[name] for name in names.split(",") if name in market.source.number_of]
+        session = market.shown(asked.now).session
+        found = [market.number_of(name, session) for name in names.split(",")]
+        numbers = [number for number in found if number is not None]
     array, count = snapshot(market, asked.now, numbers, asked.hidden)
     return Answer(envelope({"count": count}, "tickers", array), count)
 
 
 def _snapshot_one(market: Market, asked: Asked) -> Answer:
-    number = market.source.number_of.get(asked.path["ticker"])
+    number = market.number_of(asked.path["ticker"], market.shown(asked.now).session)
     array, count = snapshot(market, asked.now, [] if number is None else [number], asked.hidden)
     if not count:
         raise NotFound("Ticker not found.")

@@ -25,7 +25,7 @@ def snapshot(market: Market, now: datetime, numbers: Sequence[int] | None, hidde
     """The JSON array of ``tickers`` and its length; ``numbers``: only these issues; ``hidden``: without these fields."""
     shown = market.shown(now)
     size = len(market.source.issues)
-    frame = pl.DataFrame({"ticker": symbols(market.source, np.arange(size))})
+    frame = pl.DataFrame({"ticker": symbols(market.source, np.arange(size), shown.session)})
     previous = market.calendar.previous(shown.session)
     frame = frame.with_columns(_previous_day(market, previous, now, size))
     if market.begun(shown.session, now) and shown.second >= 0:
@@ -34,7 +34,7 @@ def snapshot(market: Market, now: datetime, numbers: Sequence[int] | None, hidde
         zeros = np.zeros(size)
         change = [pl.lit(0.0).alias("todaysChange"), pl.lit(0.0).alias("todaysChangePerc"), pl.lit(0).alias("updated")]
         frame = frame.with_columns(*change, _struct("day", **dict.fromkeys(("o", "h", "l", "c", "v", "vw"), zeros)), _empty_minute(size))
-    listed = np.array([issue.list_date <= shown.session for issue in market.source.issues])
+    listed = np.array([issue.is_listed(shown.session) for issue in market.source.issues])
     chosen = np.flatnonzero(listed) if numbers is None else np.array([n for n in numbers if listed[n]], np.int64)
     frame = frame[chosen].drop(hidden, strict=False)
     return rows(frame), frame.height

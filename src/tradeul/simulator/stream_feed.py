@@ -123,7 +123,7 @@ class StreamFeed:
         bid, ask = quote_of(self._market, traded.dollars("close"), traded.issue)
         at_ms = int(self._market.hours(session).pre_open_at.timestamp() * 1000) + (start + 1) * 1000
         sizes = {"bs": 100 * (1 + traded.issue % 7), "as": 100 * (1 + traded.issue % 9)}
-        columns = {"sym": symbols(self._market.source, traded.issue), "bp": bid, "ap": ask, **sizes}
+        columns = {"sym": symbols(self._market.source, traded.issue, session), "bp": bid, "ap": ask, **sizes}
         constant = {
             "ev": pl.lit("Q"),
             "bx": pl.lit(4),
@@ -167,7 +167,7 @@ class StreamFeed:
             opening = np.where(np.isnan(opening), first[bars.issue], opening)
         columns: dict[str, Any] = {
             "ev": pl.Series([kind]).extend_constant(kind, max(len(bars) - 1, 0))[: len(bars)],
-            "sym": symbols(self._market.source, bars.issue),
+            "sym": symbols(self._market.source, bars.issue, session),
             "v": volume,
             "av": accumulated,
             "dv": volume.astype(str),
@@ -198,7 +198,7 @@ class StreamFeed:
                 if halt.announced and at == second:
                     issue = self._market.source.issues[halt.number]
                     tape = 3 if issue.exchange == "XNAS" else 1
-                    row = {"ev": "LULD", "T": issue.symbol, "h": 0.0, "l": 0.0, "i": [indicator], "z": tape}
+                    row = {"ev": "LULD", "T": issue.symbol_on(session), "h": 0.0, "l": 0.0, "i": [indicator], "z": tape}
                     frame = pl.DataFrame([row | {"t": start_ns + second * 1_000_000_000, "q": second * 100 + halt.number % 100}])
                     found.append(Batch("LULD", np.array([halt.number]), frame))
         return found

@@ -199,7 +199,7 @@ class StreamServer:
             return status("error", NO_QUOTES)
         if action not in ("subscribe", "unsubscribe") or kind not in KINDS:
             return status("error", f"{action} {channel}: not found or not supported")
-        number = self._market.source.number_of.get(symbol)
+        number = self._market.number_of(symbol, self._market.calendar.current_session(self._clock.now()))
         chosen: set[object] = connection.everything if symbol == "*" else connection.chosen[kind]  # type: ignore[assignment]
         if symbol == "*" or number is not None:
             (chosen.add if action == "subscribe" else chosen.discard)(kind if symbol == "*" else number)

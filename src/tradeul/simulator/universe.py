@@ -2,6 +2,9 @@
 
 Arrays for the arithmetic, records for the answers.
 
+In a large universe four companies change tickers, as real ones do: one is
+delisted, one is renamed, and one's ticker passes to another.
+
 Shares of classes, spread of prices and liquidity are those of the real market
 (some 12,400 issues, of which the first thousand make most of the volume).
 No prices here: `daily.py`.
@@ -54,6 +57,11 @@ CHARACTER = {
 }
 REAL_SIZE = 12_400  # the ranks of a smaller universe are stretched over this many
 STOCK_KINDS = frozenset({"CS", "ADRC", "OS", "NYRS"})
+# Four companies of a large universe whose tickers do not stay theirs. All of them trade, none halts, splits or leads a story.
+FATES_FROM_SIZE, FATES_FROM_RANK = 1_000, 7_000
+DELISTED_AFTER = date(2026, 2, 20)
+REUSED_AFTER, REUSED_FROM = date(2026, 1, 23), date(2026, 2, 9)  # one company's ticker, then another's
+RENAMED_FROM = date(2026, 2, 17)
 _PRICE, _WILD, _RANK, _TURNOVER = 1, 2, 3, 4  # streams of random words
 
 
@@ -70,6 +78,15 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     sic_description: str | None
     shares: int  # outstanding
     float_share: float
+    figi: str | None = None
+    last_date: date | None = None  # on which it is listed; None: it stays
+    former: tuple[str, date] | None = None  # another symbol, and the date from which on it has its own
+
+    def symbol_on(self, session: date) -> str:
+        return self.former[0] if self.former is not None and session < self.former[1] else self.symbol
+
+    def is_listed(self, session: date) -> bool:
+        return self.list_date <= session and (self.last_date is None or session <= self.last_date)
 
 
 class Universe(msgspec.Struct, frozen=True):
@@ -79,6 +96,7 @@ class Universe(msgspec.Struct, frozen=True):
     adv_shares: Floats  # typical shares a day at the start price
     deviation: Floats  # of a day's return
     listed: NDArray[np.int64]  # ordinal of the list date
+    last: NDArray[np.int64]  # of the last date
     stock: NDArray[np.bool_]
     liquidity_rank: NDArray[np.int64]  # 0: the most traded, on the scale of REAL_SIZE
 
@@ -114,13 +132,16 @@ def make_universe(seed: int, size: int) -> Universe:
     shares = np.maximum(adv / turnover, 500_000).astype(np.int64)
     floats = 1.0 - 0.6 * fine_uniform(key(seed, _TURNOVER, numbers, 1)) ** 2
     issues = [_issue(number, draft, int(shares[number]), float(floats[number])) for number, draft in enumerate(drafts)]
+    if size >= FATES_FROM_SIZE:
+        _decide_fates(issues, rank, price)
     return Universe(
         issues=issues,
         number_of={issue.symbol: issue.number for issue in issues},
         start_price=np.clip(price, 0.02, 4000.0),
         adv_shares=np.maximum(adv, 150.0),
         deviation=np.clip(deviation, 0.0008, 0.14),
-        listed=np.array([draft.listed.toordinal() for draft in drafts]),
+        listed=np.array([issue.list_date.toordinal() for issue in issues]),
+        last=np.array([(issue.last_date or date.max).toordinal() for issue in issues]),
         stock=np.isin(kinds, list(STOCK_KINDS)),
         liquidity_rank=rank,
     )
@@ -131,8 +152,27 @@ def _issue(number: int, draft: _Draft, shares: int, float_share: float) -> Issue
     cik = f"{1_000_000 + number * 37:010d}" if draft.kind not in ("ETF", "ETN", "ETS") else None
     return Issue(
         number, draft.symbol, draft.name, draft.kind, draft.exchange, cik, draft.listed, draft.leverage, code, description, shares,
-        round(float_share, 4),
+        round(float_share, 4), None if draft.kind in ("ETN", "SP") else f"BBG{number * 7_919 + 1:09d}",
     )  # fmt: skip
+
+
+def _decide_fates(issues: list[Issue], rank: NDArray[np.int64], price: Floats) -> None:
+    """The delisted one, the two that bear one ticker after each other, and the renamed one."""
+    old = date(2024, 1, 1)
+    chosen = [
+        issue
+        for issue in sorted(issues, key=lambda issue: int(rank[issue.number]))
+        if rank[issue.number] >= FATES_FROM_RANK and issue.kind == "CS" and issue.list_date < old and 6.0 < price[issue.number] < 90.0
+    ]
+    delisted, before, after, renamed = chosen[:4]
+    former = renamed.symbol[:2] + "QX"
+    if any(issue.symbol == former for issue in issues):
+        former += "Q"
+    changed = msgspec.structs.replace
+    issues[delisted.number] = changed(delisted, last_date=DELISTED_AFTER)
+    issues[before.number] = changed(before, last_date=REUSED_AFTER)
+    issues[after.number] = changed(after, symbol=before.symbol, list_date=REUSED_FROM)
+    issues[renamed.number] = changed(renamed, former=(former, RENAMED_FROM))
 
 
 def _drafts(rng: random.Random, size: int) -> Iterator[_Draft]:

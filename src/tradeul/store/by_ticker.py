@@ -30,6 +30,7 @@ from tradeul.store.lake import Lake
 
 LOOK_SECONDS = 1.0
 ROOM_BYTES = 1 << 30  # 260 sessions of daily bars and 30 of slots are two thirds of it
+WARM_SHARE = 0.8  # of the room: more is not filled before it is asked for, since one partition too many empties it
 ALIGNED = 8
 NO_ROOM = "Reading history needs room on the disk of the state folder: make some"
 
@@ -118,6 +119,18 @@ class ByTicker:
                 columns = opened.columns
                 yield session, [columns[name].item(place) if name in columns else nan for name in names]
 
+    def cold(self, dataset: str, newest: int) -> list[tuple[date, Mark]]:
+        """The partitions among the ``newest`` that are not decoded as they stand now, newest first; none where no room is left for them."""
+        if self._used_bytes > WARM_SHARE * self._room_bytes:
+            return []
+        kept = self._opened.get(dataset, {})
+        standing = list(self._standing(dataset).items())[: -newest - 1 : -1]
+        return [(session, mark) for session, mark in standing if session not in kept or kept[session].mark != mark]
+
+    def warm(self, dataset: str, session: date) -> None:
+        """Decode it now. Raises as `rows`."""
+        self._open(dataset, session)
+
     def whole(self, dataset: str, session: date) -> pl.DataFrame:
         """A small partition; of each dataset the last one asked for is kept.
 
@@ -186,7 +199,7 @@ class ByTicker:
         """The same values in the page cache. Written by call: through the mapping, a full disk would end the process."""
         place = self._used_bytes
         try:
-            written = os.pwrite(self._file, values.tobytes(), place)
+            written = os.pwrite(self._file, np.ascontiguousarray(values).data, place)
         except OSError as error:
             raise StoreError(f"{NO_ROOM} ({error.strerror}).") from error
         if written < values.nbytes:

@@ -159,6 +159,19 @@ class FilingsStore:
         rows = sa.select(_filings.c.document).where(wanted).order_by(_filings.c.accepted_at.desc(), _filings.c.number.desc())
         return self._found(sa.select(sa.func.count()).select_from(_filings).where(wanted), rows, skip, most)
 
+    def all_filings(self, together: int) -> Iterator[list[bytes]]:
+        """So many at a time, in order of arrival, all of one state of the catalog."""
+        return self._all(_filings, together)
+
+    def all_news(self, together: int) -> Iterator[list[bytes]]:
+        return self._all(_news, together)
+
+    def _all(self, table: sa.Table, together: int) -> Iterator[list[bytes]]:
+        wanted = sa.select(table.c.document).order_by(table.c.number).execution_options(yield_per=together)
+        with self._engine.connect() as connection:
+            for part in connection.execute(wanted).partitions():
+                yield [row.document for row in part]
+
     def filing(self, accession: str) -> bytes | None:
         with self._engine.connect() as connection:
             found = connection.execute(sa.select(_filings.c.document).where(_filings.c.accession == accession)).scalar_one_or_none()
@@ -203,6 +216,10 @@ class FilingsStore:
     def companies(self) -> list[Company]:
         with self._engine.connect() as connection:
             return [Company(row.cik, row.symbol, row.name) for row in connection.execute(sa.select(_companies))]
+
+    def cik_of(self, symbol: str) -> str | None:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(_companies.c.cik).where(_companies.c.symbol == symbol)).scalar_one_or_none()
 
     def forget_before(self, instant: datetime) -> int:
         """Drop filings accepted and news published earlier; how many.

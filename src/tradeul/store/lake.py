@@ -27,7 +27,7 @@ SCHEMA_VERSION = "1"
 STAGING = ".staging"
 ROW_GROUP_ROWS = 1 << 16  # one ticker is read without most of the others; larger ones save no room worth it
 # A partition is sorted by those of these columns that it has.
-SORT_KEYS = ("symbol", "slot", "start_at", "effective", "time", "list")
+SORT_KEYS = ("symbol", "slot", "start_at", "effective", "until", "time", "list")
 
 
 class Lake:

@@ -15,6 +15,7 @@ import msgspec
 from tradeul.errors import QuestionRefused
 from tradeul.ops.child import end
 from tradeul.records.partitions import LedgerRow
+from tradeul.store.sql_child import VIEWS_ASIDE
 
 CHILD = "tradeul.store.sql_child"
 MEMORY_BYTES = 512 << 20
@@ -29,8 +30,17 @@ class Limits(msgspec.Struct, frozen=True):
     processor_seconds: int = PROCESSOR_SECONDS
 
 
-async def select(lake: Path, ledger: Iterable[LedgerRow], statement: str, limits: Limits | None = None) -> AsyncGenerator[bytes, None]:
+def views_aside(statement: str) -> list[str]:
+    """Those of the views that lie outside the lake and that the statement may read: what has no such word in it cannot name them."""
+    return [view for view in VIEWS_ASIDE if view in statement.lower()]
+
+
+async def select(
+    lake: Path, ledger: Iterable[LedgerRow], statement: str, limits: Limits | None = None, aside: Path | None = None
+) -> AsyncGenerator[bytes, None]:
     """The rows of one SELECT, each a JSON object and a line; some whole lines at a time.
+
+    ``aside``: the folder that holds `views_aside` as files; without it they are empty.
 
     Raises:
         QuestionRefused: it is no SELECT over the views, it is wrong, or it takes more than the limits.
@@ -38,6 +48,7 @@ async def select(lake: Path, ledger: Iterable[LedgerRow], statement: str, limits
     limits = limits or Limits()
     body = {
         "lake": str(lake),
+        "aside": None if aside is None else str(aside),
         "statement": statement,
         "ledger": [_values(row) for row in ledger],
         "memory_bytes": limits.memory_bytes,

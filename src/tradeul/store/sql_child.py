@@ -7,7 +7,8 @@
 Four fences, each for itself enough for most abuse:
 
     statement   exactly one SELECT; it reads our views and a few harmless table functions (`refusal`)
-    DuckDB      no files but the lake's, no network, no extensions, its settings locked, bounded memory, nothing spilled to disk
+    DuckDB      no files but the lake's and those made for the question, no network, no extensions, its settings locked, bounded
+                memory, nothing spilled to disk
     process     may not write a byte to any file, bounded memory and processor time, an empty environment
     parent      ends it when it takes too long
 
@@ -30,6 +31,9 @@ MOST_CHARACTERS = 20_000
 ROWS_AT_ONCE = 1_000
 REFUSED, LIMITED = 1, 2
 
+TENURE = "symbol VARCHAR, name VARCHAR, kind VARCHAR, exchange VARCHAR, cik VARCHAR, list_date DATE, figi VARCHAR, since DATE, until DATE"
+# Who is listed, and who was: one dataset. One that knows of no ends lists all of its rows.
+ROWS = {"tickers": "until IS NULL", "gone": "until IS NOT NULL"}
 # view -> (dataset, columns of an empty one). `session` comes from the folder's name.
 VIEWS = {
     "bars": (
@@ -43,7 +47,8 @@ VIEWS = {
     ),
     "slots": ("volume_slots", "symbol VARCHAR, slot SMALLINT, volume DOUBLE, trades INTEGER, vwap DOUBLE"),
     "baselines": ("baselines", "symbol VARCHAR, name VARCHAR, kind VARCHAR, atr DOUBLE, cumulative DOUBLE[192]"),
-    "tickers": ("tickers", "symbol VARCHAR, name VARCHAR, kind VARCHAR, exchange VARCHAR, cik VARCHAR, list_date DATE"),
+    "tickers": ("tickers", TENURE),
+    "gone": ("tickers", TENURE),
     "splits": ("splits", "symbol VARCHAR, effective DATE, split_from DOUBLE, split_to DOUBLE"),
     "metadata": (
         "metadata_enrich",
@@ -52,10 +57,18 @@ VIEWS = {
     ),
     "membership": ("membership", 'time TIMESTAMPTZ, list VARCHAR, symbol VARCHAR, event VARCHAR, rank INTEGER, "row" VARCHAR'),
 }
+# Those of the catalog, as files beside the lake (`filings_files.py`).
+VIEWS_ASIDE = {
+    "filings": "accession VARCHAR, form VARCHAR, words VARCHAR, amends BOOLEAN, dilutes BOOLEAN, filed DATE, accepted_at TIMESTAMPTZ, "
+    "seen_at TIMESTAMPTZ, tickers VARCHAR[], ciks VARCHAR[], filers VARCHAR[], items VARCHAR[], url VARCHAR",
+    "news": "id VARCHAR, published_at TIMESTAMPTZ, seen_at TIMESTAMPTZ, headline VARCHAR, tickers VARCHAR[], publisher VARCHAR, "
+    "url VARCHAR",
+}
 LEDGER = (
     "dataset VARCHAR, session DATE, state VARCHAR, attempts INTEGER, expected BIGINT, got BIGINT, missing VARCHAR, checksum VARCHAR, "
     "started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, error VARCHAR, code_version VARCHAR"
 )
+NAMES = (*VIEWS, *VIEWS_ASIDE, "ledger")
 # The parts that a statement may be made of, as DuckDB names them. Anything else is refused: a later version's new ways too.
 # `WITH x AS (COPY ...)` is a SELECT to it.
 PARTS = frozenset(
@@ -76,6 +89,7 @@ class Asked(msgspec.Struct, frozen=True):
     ledger: list[tuple[Any, ...]]  # rows of `LEDGER`
     memory_bytes: int
     processor_seconds: int
+    aside: str | None = None  # the folder with the files of `VIEWS_ASIDE`
 
 
 def main() -> None:
@@ -109,18 +123,17 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
     """The views, then the locks: nothing after them can be undone by a statement."""
     connection.execute("SET TimeZone = 'UTC'")
     for view, (dataset, columns) in VIEWS.items():
-        folder = Path(asked.lake) / dataset
-        if any(folder.glob("session=*/part.parquet")):
-            files = f"{folder}/session=*/part.parquet".replace("'", "''")
-            source = f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'session': DATE}}, union_by_name = true)"
-            hidden = "* EXCLUDE (_session, _complete, _rvol_sessions)" if view == "baselines" else "*"
-            connection.execute(f"CREATE VIEW {view} AS SELECT {hidden} FROM {source}")  # noqa: S608 our own words
-        else:
-            connection.execute(f"CREATE TABLE {view} ({columns}, session DATE)")
+        folder, files = Path(asked.lake) / dataset, "session=*/part.parquet"
+        hidden = "* EXCLUDE (_session, _complete, _rvol_sessions)" if view == "baselines" else "*"
+        options = ", hive_partitioning = true, hive_types = {'session': DATE}, union_by_name = true"
+        rows = ROWS.get(view)
+        open_view(connection, view, folder, files, f"{columns}, session DATE", hidden, options, rows)
+    for view, columns in VIEWS_ASIDE.items():
+        open_view(connection, view, Path(asked.aside or asked.lake) / view, "*.parquet", columns)
     connection.execute(f"CREATE TABLE ledger ({LEDGER})")
     if asked.ledger:
         connection.executemany(f"INSERT INTO ledger VALUES ({', '.join('?' * len(asked.ledger[0]))})", asked.ledger)  # noqa: S608
-    lake = asked.lake.replace("'", "''")
+    folders = ", ".join(quoted(folder) for folder in (asked.lake, asked.aside) if folder)
     for setting in (
         f"memory_limit = '{asked.memory_bytes}B'",
         f"threads = {THREADS}",
@@ -130,11 +143,39 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
         "autoload_known_extensions = false",
         "allow_community_extensions = false",
         "python_enable_replacements = false",
-        f"allowed_directories = ['{lake}']",
+        f"allowed_directories = [{folders}]",
         "enable_external_access = false",
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")
+
+
+def open_view(
+    connection: duckdb.DuckDBPyConnection,
+    view: str,
+    folder: Path,
+    files: str,
+    columns: str,
+    shown: str = "*",
+    options: str = "",
+    rows: str | None = None,
+) -> None:
+    """Over the files, or those of their ``rows``; while there are none, an empty table."""
+    if not any(folder.glob(files)):
+        connection.execute(f"CREATE TABLE {view} ({columns})")
+        return
+    source = f"read_parquet({quoted(f'{folder}/{files}')}{options})"
+    if rows is not None:  # a lake of an earlier version lacks the column that tells
+        source = f"(SELECT {_nulls(columns)} WHERE false UNION ALL BY NAME FROM {source}) WHERE {rows}"  # noqa: S608
+    connection.execute(f"CREATE VIEW {view} AS SELECT {shown} FROM {source}")  # noqa: S608 our own words
+
+
+def _nulls(columns: str) -> str:
+    return ", ".join(f"NULL::{kind} AS {name}" for name, kind in (column.split() for column in columns.split(", ")))
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def limit_process(asked: Asked) -> None:
@@ -163,12 +204,12 @@ def refusal(connection: duckdb.DuckDBPyConnection, statement: str) -> str | None
     if tree.get("error"):
         return f"One SELECT is taken, and nothing else: {tree.get('error_message', 'this is none')}"
     nodes = list(nodes_of(tree))
-    named = {*VIEWS, "ledger"} | {each["key"].lower() for node in nodes for each in (node.get("cte_map") or {}).get("map", ())}
+    named = {*NAMES} | {each["key"].lower() for node in nodes for each in (node.get("cte_map") or {}).get("map", ())}
     return next((why for node in nodes if (why := refusal_of(node, named))), None)
 
 
 def refusal_of(node: dict[str, Any], named: set[str]) -> str | None:
-    kind, views = node.get("type"), ", ".join([*VIEWS, "ledger"])
+    kind, views = node.get("type"), ", ".join(NAMES)
     if isinstance(kind, str) and "class" not in node and kind not in PARTS:
         return f"One SELECT is taken, and nothing else: {kind.lower()} is no part of one here."
     if kind == "BASE_TABLE":

@@ -22,11 +22,14 @@ from tradeul.api.client import MaintenanceClient
 from tradeul.api.history import routes
 from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
-from tradeul.errors import CorruptPartition, NoAnswer
+from tradeul.api.server import ApiServer
+from tradeul.clock import SteppedClock
+from tradeul.errors import BusUnavailable, CorruptPartition, NoAnswer, NotKept
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
 from tradeul.providers.http import HttpClient
+from tradeul.records.bars import IntradayBar, SessionMinutes
 from tradeul.records.runs import RunOptions
 
 TOLD = ["T000", "T003", "T005", LATE]
@@ -71,18 +74,32 @@ class Stand:
 @pytest.fixture
 async def stand(root):
     past, catalog = small_lake.past_of(root)
+    async with serving(past, root) as stand:
+        yield stand
+    catalog.close()
+
+
+@asynccontextmanager
+async def serving(past, root):
     maintenance = []  # where it answers
     ask = MaintenanceClient(lambda: next(iter(maintenance), None))
-    server = HistoryServer(HistoryRoutes(past), ask, "SIMULATED", Callers(), 0)
+    live = []  # what it answers of a symbol, once it does
+
+    async def minutes_of(symbol):
+        if not live:
+            raise NoAnswer("No live feed listens: wait.")
+        return live[0](symbol)
+
+    routes = HistoryRoutes(past, minutes_of)
+    server = HistoryServer(routes, ask, "SIMULATED", Callers(), 0)
     running = asyncio.create_task(server.run())
     async with asyncio.timeout(60), aiohttp.ClientSession() as client:
         await server.started.wait()
         stand = Stand(root, client, f"http://127.0.0.1:{server.port}")
-        stand.maintenance = maintenance
+        stand.maintenance, stand.live, stand.routes, stand.server = maintenance, live, routes, server
         yield stand
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    catalog.close()
 
 
 @pytest.mark.parametrize("adjusted", ["true", "false"])
@@ -139,6 +156,71 @@ async def test_minute_bars_are_the_files(stand):
     assert (await stand.json(f"/api/bars/minute/{symbol}?start=2025-11-27&end=2025-11-27"))["bars"] == []
 
 
+def running(symbol, session=SESSION, bars=3):
+    """What live says at noon."""
+    starts = [int(CALENDAR.hours(session).pre_open_at.timestamp() * 1000) + 60_000 * minute for minute in range(bars)]
+    made = tuple(IntradayBar(symbol, start, 10.0, 12.0, 9.0, 11.0, 100.0, 10.5, 7) for start in starts)
+    return SessionMinutes(symbol, session, small_lake.NOW, False, made)
+
+
+def gone(_):
+    raise BusUnavailable("The bus does not answer: is the server up?")
+
+
+async def test_the_running_sessions_minutes_are_lives(stand):
+    before = await stand.json("/api/bars/minute/T003?start=2025-11-28")
+    assert before["running"] is None and {bar["session"] for bar in before["bars"]} == {"2025-11-28", "2025-12-01"}
+    stand.live.append(running)
+    told = await stand.json("/api/bars/minute/T003?start=2025-11-28")
+    assert told["running"] == {"session": str(SESSION), "as_of": "2025-12-02T17:00:00Z", "partial": False}
+    assert (told["end"], told["unfinished"], told["lacking"]) == (str(SESSION), [str(SESSION)], [])
+    assert told["bars"][:-3] == before["bars"]
+    assert told["bars"][-1] == {
+        "session": str(SESSION),
+        "start_at": "2025-12-02T09:02:00Z",
+        "open": 10.0,
+        "high": 12.0,
+        "low": 9.0,
+        "close": 11.0,
+        "volume": 100.0,
+        "vwap": 10.5,
+        "trades": 7,
+    }
+    rows = (await stand.csv("/api/bars/minute/T003"))[-3:]
+    assert [(row["session"], float(row["close"])) for row in rows] == [(str(SESSION), 11.0)] * 3
+    response, _ = await stand.get("/api/bars/minute/T003")
+    await stand.get("/api/bars/minute/T003", 304, **{"If-None-Match": response.headers["ETag"]})
+    stand.live[:] = [lambda symbol: running(symbol, bars=4)]
+    await stand.get("/api/bars/minute/T003", **{"If-None-Match": response.headers["ETag"]})
+
+
+async def test_live_is_asked_for_the_running_session_only(stand):
+    asked = []
+    stand.live.append(lambda symbol: asked.append(symbol) or running(symbol))
+    for query in ("end=2025-12-01", "as_of=2025-12-01", "start=2025-11-28&end=2025-11-28&adjusted=false"):
+        assert (await stand.json(f"/api/bars/minute/T001?{query}"))["running"] is None
+    assert asked == []
+    only = await stand.json(f"/api/bars/minute/T001?start={SESSION}")
+    assert (len(only["bars"]), asked) == (3, ["T001"])
+    stand.live[:] = [gone]  # what history holds is told all the same
+    assert (await stand.json("/api/bars/minute/T001"))["bars"]
+    assert "is the server up?" in (await stand.json(f"/api/bars/minute/T001?start={SESSION}", 503))["detail"]
+    stand.live[:] = [lambda symbol: running(symbol, date(2025, 12, 3))]  # it turned a moment before us
+    assert (await stand.json("/api/bars/minute/T001"))["running"] is None
+    stand.live[:] = [lambda symbol: running(symbol, bars=0)]
+    assert "No ticker 'NONE'" in (await stand.json("/api/bars/minute/NONE", 404))["detail"]
+    assert (await stand.json(f"/api/bars/minute/T001?start={SESSION}"))["bars"] == []
+
+
+async def test_where_no_minutes_are_kept_live_alone_tells(tmp_path):
+    past, catalog = small_lake.past_of(tmp_path)
+    asked = past.range("minute_bars", None, None, None, SESSION, None, SESSION)
+    assert (asked.start, asked.end, asked.sessions, asked.running) == (SESSION, SESSION, (), SESSION)
+    with pytest.raises(NotKept, match="TRADEUL_KEEP_MINUTE_BARS"):
+        past.range("minute_bars", None, None, None, SESSION, None)
+    catalog.close()
+
+
 def usual_volume(stand, symbol, session):
     """C(s) and its sessions, by CONTRACT.md's words: full-length complete sessions, from the ticker's first on."""
     own = {}
@@ -150,8 +232,8 @@ def usual_volume(stand, symbol, session):
     return np.cumsum(np.mean(days[first:], axis=0)) if days[first:] else np.full(192, np.nan), len(days[first:]), own
 
 
-@pytest.mark.parametrize("session", [date(2025, 12, 1), EARLY_CLOSE, date(2025, 11, 26), date(2025, 11, 25), date(2025, 11, 13)])
-async def test_rvol_is_its_definition(stand, session):
+@pytest.mark.parametrize("session", [SESSION, date(2025, 12, 1), EARLY_CLOSE, date(2025, 11, 26), date(2025, 11, 25), date(2025, 11, 13)])
+async def test_rvol_is_its_definition_and_of_the_running_session_what_is_usual(stand, session):
     for symbol in TOLD:
         expected, sessions, own = usual_volume(stand, symbol, session)
         told = await stand.json(f"/api/rvol/{symbol}?session={session}")
@@ -160,9 +242,9 @@ async def test_rvol_is_its_definition(stand, session):
         for row in told["slots"]:
             slot = row["slot"]
             usual = None if math.isnan(expected[slot]) else expected[slot]
-            assert row["volume"] == pytest.approx(volume[slot])
+            assert row["volume"] == (None if session == SESSION else pytest.approx(volume[slot]))
             assert row["expected"] == (None if usual is None else pytest.approx(usual, rel=1e-9))
-            assert row["rvol"] == (pytest.approx(volume[slot] / usual, rel=1e-9) if usual else None)
+            assert row["rvol"] == (pytest.approx(volume[slot] / usual, rel=1e-9) if usual and session != SESSION else None)
             good = "none" if usual is None else "ready" if sessions >= 5 and usual >= 1000 else "thin"
             assert row["baseline"] == good
         (one,) = (await stand.json(f"/api/rvol/{symbol}?session={session}&slot=77"))["slots"]
@@ -198,6 +280,7 @@ async def test_the_universe_is_that_of_its_session(stand):
         "exchange": "",
         "cik": "0001",
         "list_date": "2020-01-02",
+        **dict.fromkeys(("figi", "since", "until", "renamed_from", "renamed_to"), ""),
     }
 
 
@@ -291,7 +374,7 @@ async def test_too_many_questions_are_refused_and_not_queued(stand, monkeypatch)
 async def test_a_partition_that_cannot_be_read_is_said(tmp_path):
     small_lake.write(tmp_path)
     past, catalog = small_lake.past_of(tmp_path)
-    asked = past.range("minute_bars", None, None, None, None)
+    asked = past.range("minute_bars", None, None, None, None, None)
     sessions = past.minutes("T001", asked)
     damaged = tmp_path / "lake" / "minute_bars" / f"session={asked.sessions[1]}" / "part.parquet"
     assert len(next(sessions)) == 30
@@ -349,5 +432,17 @@ async def test_maintenance_is_shown_the_token(stand, make_house):  # noqa: F811
 
 @pytest.mark.long
 async def test_schemathesis_finds_nothing(stand, make_house):  # noqa: F811
+    stand.live.append(running)
     async with maintained(stand, make_house):
         await found_nothing(stand.url)
+
+
+@pytest.mark.long
+async def test_schemathesis_finds_nothing_on_the_pages_port(stand):
+    stand.live.append(running)
+    page = ApiServer(None, SteppedClock(small_lake.NOW), CALENDAR, "SIMULATED", Callers(), 0, 9000, beside=(stand.routes,))
+    serving = asyncio.create_task(page.run())
+    await page.started.wait()
+    await found_nothing(f"http://127.0.0.1:{page.port}", only="^/api/(bars|slots|rvol|atr|metadata|universe)")
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)

@@ -10,7 +10,7 @@ from tradeul.analytics.baselines import Baselines
 from tradeul.maintenance.service import Windows
 from tradeul.maintenance.tasks.baselines import mean_since_first, moving_average, restricted_before, rows_of, year_levels
 from tradeul.market_calendar import nyse
-from tradeul.records.tickers import Split
+from tradeul.records.tickers import Split, Tenure
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
@@ -31,6 +31,20 @@ def slot_volumes(house, symbol, session):
     for bar in house.market.minutes(symbol, session):
         volumes[bar[0] // 5] += bar[5]
     return volumes
+
+
+async def test_no_number_of_a_reused_ticker_comes_from_the_issuer_before(house):
+    sessions = CALENDAR.before(SESSION, 24)
+    house.market.delisted_list = [Tenure(symbol="T002", name="Earlier Inc", until=sessions[-5])]
+    baselines = await made(house)
+    got = baselines.table.filter(symbol="T002").row(0, named=True)
+    own = [house.market._day("T002", session) for session in sessions[-4:]]
+    assert (got["atr"], got["sma20"], got["high_52w"], got["sessions"]) == (None, None, None, 4)
+    assert got["avg_volume_20d"] == pytest.approx(statistics.fmean(bar.volume for bar in own))
+    assert got["prev_close"] == own[-1].close
+    slots = [slot_volumes(house, "T002", session) for session in sessions[-4:]]
+    np.testing.assert_allclose(baselines.cumulative[2], np.cumsum(np.mean(slots, axis=0)), rtol=1e-9)
+    assert baselines.table.filter(symbol="T003").row(0, named=True)["atr"] is not None
 
 
 async def test_every_number_is_its_definition(house):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.maintenance.conftest import CALENDAR, SESSION, minutes_of
 from tests.maintenance.test_service import Killed
-from tradeul.errors import RunRefused
+from tradeul.errors import RunRefused, VendorUnavailable
 from tradeul.maintenance.service import Windows
 from tradeul.market_calendar import at
 from tradeul.records.partitions import State
@@ -107,6 +107,35 @@ async def test_a_damaged_partition_is_not_told_and_a_lost_one_is_loaded_again(sm
     small.restart()
     assert (await small.service.reconcile()).success
     assert small.checksums() == checksums
+
+
+async def test_a_file_that_was_replaced_is_loaded_again_and_each_mark_is_asked_for_once(small):
+    assert (await small.service.reconcile()).success
+    small.market.etags[KEPT[1]] = "other"
+    small.restart()
+    small.market.heads.clear()
+    assert (await small.service.reconcile()).success
+    assert kept(small, KEPT[1]) == [(*row[:6], row[6] + 1, *row[7:]) for row in expected(small, KEPT[1])]
+    assert small.lake.footer(NAME, KEPT[1])["source"] == f"{KEPT[1]} other"
+    assert (small.row(NAME, KEPT[1]).state, small.lake.sessions(NAME)) == (State.COMPLETED, KEPT)
+    assert set(small.market.heads.values()) == {1} and set(KEPT) <= set(small.market.heads)
+    small.restart()
+    assert (await small.service.reconcile()).completed == 0
+
+
+async def test_a_replacement_that_cannot_be_had_leaves_the_old_bars_and_is_asked_for_again(small):
+    assert (await small.service.reconcile()).success
+    before = kept(small, KEPT[0])
+    small.market.etags[KEPT[0]] = "other"
+    small.market.faults["minute_file"] = VendorUnavailable("503")
+    small.restart()
+    run = await small.service.reconcile()
+    assert (kept(small, KEPT[0]), small.row(NAME, KEPT[0]).error) == (before, "503")
+    assert [(row.dataset, row.session) for row in run.failed] == [(NAME, KEPT[0])]
+    small.market.faults.clear()
+    small.restart()
+    assert (await small.service.reconcile()).success
+    assert kept(small, KEPT[0]) != before
 
 
 async def test_none_are_kept_unless_a_person_wants_them(make_house):

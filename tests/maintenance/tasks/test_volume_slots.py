@@ -6,7 +6,8 @@ import pytest
 import structlog
 
 from tradeul.errors import MalformedResponse, NotEntitled, Unauthorized, VendorUnavailable
-from tradeul.maintenance.tasks.volume_slots import HEADS_AT_ONCE, PROBED, SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
+from tradeul.maintenance.tasks.replaced import HEADS_AT_ONCE
+from tradeul.maintenance.tasks.volume_slots import PROBED, SCHEMA, compare_volumes, missing_of, slots_of_bars, slots_of_file
 from tradeul.market_calendar import at, nyse
 from tradeul.providers.ports import FlatFile
 from tradeul.records.bars import IntradayBar

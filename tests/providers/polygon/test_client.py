@@ -61,6 +61,24 @@ async def test_a_page_cut_once_is_asked_again_and_nothing_is_lost(clock):
         assert [ticker.symbol for ticker in await finish(clock, client.tickers())] == ["A", "B"]
 
 
+async def test_the_delisted_are_read_newest_first_and_no_further_than_asked(clock):
+    def page(*days, cursor=None):
+        body = tickers(*(f"X{day}" for day in days), cursor=cursor)
+        for row, day in zip(body["results"], days, strict=True):
+            row["delisted_utc"] = f"2026-02-{day:02}T05:00:00Z"
+        return body
+
+    pages = Pages(first=page(20, 19, cursor="x"), x=page(18, 3, cursor="y"), y=page(2, 1, cursor="z"), z=page(1))
+    async with client_of(clock, pages) as client:
+        found = await finish(clock, client.delisted(date(2026, 2, 10)))
+    assert [tenure.symbol for tenure in found] == ["X20", "X19", "X18"]
+    assert pages.asked == [
+        "/v3/reference/tickers?market=stocks&active=false&limit=1000&sort=delisted_utc&order=desc",
+        "/v3/reference/tickers?cursor=x",
+        "/v3/reference/tickers?cursor=y",
+    ]
+
+
 async def test_splits_are_asked_by_date_and_held_to_it(clock):
     def row(day):
         return {"ticker": "A", "execution_date": day, "split_from": 8, "split_to": 1}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tradeul.errors import MalformedResponse
 from tradeul.providers.polygon.wire import (
     decode_closures,
+    decode_delisted,
     decode_details,
     decode_floats,
     decode_grouped_daily,
@@ -20,7 +21,7 @@ from tradeul.providers.polygon.wire import (
 )
 from tradeul.providers.polygon.wire_snapshot import decode_snapshot
 from tradeul.records.bars import DailyBar, IntradayBar
-from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Tenure, Ticker, TickerDetails
 
 SESSION = date(2024, 6, 20)
 BAR = {"o": 2.13, "h": 2.135, "l": 2.06, "c": 2.09, "v": 16789079, "t": 1718913600000}
@@ -85,7 +86,7 @@ def test_the_official_mocks_decode(shared_data):
     row = decode_snapshot((stocks / "tickers/index.json").read_bytes())[0]
     assert (row.symbol, row.bid, row.ask, row.last_ms, row.previous_close) == ("BCAT", 20.5, 20.6, 1605192894630, 20.63)
     tickers, next_url = decode_tickers((mocks / "v3/reference/tickers.json").read_bytes())
-    assert tickers[1] == Ticker("AA", "Alcoa Corporation", "CS", "XNYS", "0001675149")
+    assert tickers[1] == Ticker("AA", "Alcoa Corporation", "CS", "XNYS", "0001675149", None, "BBG00B3T3HD3")
     assert next_url.startswith("https://api.massive.com/v3/reference/tickers?cursor=")
     details = decode_details((mocks / "v3/reference/tickers/AAPL.json").read_bytes(), "AAPL")
     assert details == TickerDetails("AAPL", 16185181000, "3571", "ELECTRONIC COMPUTERS")
@@ -230,3 +231,20 @@ def test_what_is_not_told_is_unknown_and_never_zero():
 def test_details_of_another_ticker_or_of_none_are_refused(answer, said):
     with pytest.raises(MalformedResponse, match=said):
         decode_details(answer, "A")
+
+
+def test_the_delisted_decode_with_their_last_dates():
+    rows = [
+        {"ticker": "LEH", "name": "LEHMAN", "type": "CS", "primary_exchange": "XNYS", "cik": "1", "delisted_utc": "2008-09-17T04:00:00Z"},
+        {"ticker": "ZYXI", "name": "ZYNEX", "composite_figi": "BBG1", "delisted_utc": "2025-12-24T00:00:00Z"},
+        {"ticker": "no symbol at all", "delisted_utc": "2008-09-17T04:00:00Z"},
+        {"ticker": "UNDATED"},
+    ]
+    found, next_url = decode_delisted(json.dumps({"results": rows, "status": "OK", "count": 4}).encode())
+    assert found == [
+        Tenure(symbol="LEH", name="LEHMAN", kind="CS", exchange="XNYS", cik="1", until=date(2008, 9, 17)),
+        Tenure(symbol="ZYXI", name="ZYNEX", figi="BBG1", until=date(2025, 12, 24)),
+    ]
+    assert next_url is None
+    with pytest.raises(MalformedResponse, match=r"results\[0\].delisted_utc"):
+        decode_delisted(json.dumps({"results": [{"ticker": "X", "delisted_utc": "yesterday"}], "count": 1}).encode())

@@ -1,6 +1,6 @@
 """What the lake says of a ticker or a session, in answer to one question. It computes from what is there, and loads nothing.
 
-    question -> sessions of its range -> rows by ticker -> split factors for one session -> records
+    question -> sessions of its range, those of one issue -> rows by ticker -> split factors for one session -> records
 
 Calls block, and they are one thread's (`ByTicker`). It knows no HTTP.
 """
@@ -20,12 +20,14 @@ from tradeul.analytics.rvol import QUALITIES, quality, relative_volume
 from tradeul.analytics.sectors import sector_of
 from tradeul.analytics.slots import profile
 from tradeul.analytics.splits import factors
+from tradeul.analytics.tenures import bears
+from tradeul.api.history.bearers import Bearers, Listing, within
 from tradeul.clock import Clock
 from tradeul.errors import NotKept, QuestionRefused
 from tradeul.market_calendar import SLOT_SECONDS, Calendar
 from tradeul.records.partitions import LedgerRow, State
-from tradeul.records.past import Atr, Listed, Metadata, PastDay, PastMinute, PastSlot, Rvol, SlotRvol
-from tradeul.records.tickers import Split
+from tradeul.records.past import Atr, Metadata, PastDay, PastMinute, PastSlot, Rvol, SlotRvol
+from tradeul.records.tickers import Split, Tenure
 from tradeul.store.by_ticker import ByTicker
 from tradeul.store.lake import Lake
 
@@ -33,6 +35,7 @@ OHLC_DAILY, VOLUME_SLOTS, MINUTE_BARS = "ohlc_daily", "volume_slots", "minute_ba
 TICKERS, SPLITS, METADATA = "tickers", "splits", "metadata_enrich"
 PRICES = ("open", "high", "low", "close")
 DAY = (*PRICES, "volume", "vwap", "trades")
+TOLD_ON = {"details_on": ("shares", "sic_code", "industry"), "float_on": ("free_float",), "short_on": ("short_interest",)}
 SLOT = timedelta(seconds=SLOT_SECONDS)
 
 
@@ -51,10 +54,12 @@ class Range(msgspec.Struct, frozen=True):
     start: date
     end: date
     adjusted_for: date | None
+    tenure: Tenure | None  # whose sessions they are
     sessions: tuple[date, ...]  # that history holds
     lacking: tuple[date, ...]
     unfinished: tuple[date, ...]
     next_start: date | None  # of the next page
+    running: date | None = None  # the session of the page that another tells
 
 
 class Past:
@@ -63,6 +68,8 @@ class Past:
     ) -> None:
         self._lake = lake
         self._rows = rows
+        self.bearers = Bearers(rows)
+        self._tried: set[tuple[str, date, object]] = set()  # what could not be warmed
         self._ledger = ledger
         self._calendar = calendar
         self._clock = clock
@@ -70,15 +77,48 @@ class Past:
         self._states: tuple[Sequence[LedgerRow], Mapping[tuple[str, date], State]] = (), {}
         self._splits: tuple[object, dict[str, list[Split]]] = None, {}
 
+    def warm(self) -> bool:
+        """Decode one partition that questions about now will need, newest first. False: there is none left.
+
+        Raises:
+            StoreError: it cannot be read; it is not tried again.
+        """
+        for session in self._rows.sessions(TICKERS)[-1:]:
+            self.bearers.listing(session)
+        for session in self._rows.sessions(METADATA)[-1:]:
+            self._rows.whole(METADATA, session)
+        self._known_splits()
+        for dataset, sessions in ((OHLC_DAILY, self._kept.daily_sessions), (VOLUME_SLOTS, self._kept.slot_sessions)):
+            for session, mark in self._rows.cold(dataset, sessions):
+                if (dataset, session, mark) not in self._tried:
+                    self._tried.add((dataset, session, mark))
+                    self._rows.warm(dataset, session)
+                    self._tried.discard((dataset, session, mark))
+                    return True
+        return False
+
     # ---- ranges
 
-    def range(self, dataset: str, start: date | None, end: date | None, limit: int | None, adjusted_for: date | None) -> Range:
-        """The first ``limit`` sessions from ``start`` on; without ``start`` or ``end``, as far as history goes.
+    def range(
+        self,
+        dataset: str,
+        start: date | None,
+        end: date | None,
+        limit: int | None,
+        adjusted_for: date | None,
+        tenure: Tenure | None,
+        running: date | None = None,
+    ) -> Range:
+        """The first ``limit`` sessions of ``tenure`` from ``start`` on; without ``start`` or ``end``, as far as history goes.
+
+        ``running``: the session that another will tell, unless history holds it.
 
         Raises:
             NotKept: there is nothing of this dataset; QuestionRefused: start after end, or before the first known split.
         """
         held = self._rows.sessions(dataset)
+        running = None if running in held else running
+        held = held if running is None else (*held, running)
         if not held and dataset == MINUTE_BARS:
             raise NotKept("No minute bars are kept: TRADEUL_KEEP_MINUTE_BARS says for how many sessions they shall be.")
         if not held:
@@ -93,13 +133,15 @@ class Past:
             raise QuestionRefused(f"start={start} is after end={end}.")
         if adjusted_for is not None and known_since is not None and start < min(known_since, held[-1]):
             raise QuestionRefused(f"Splits before {known_since} are not kept: ask with adjusted=false, or from start={known_since} on.")
-        sessions = self._calendar.between(start, end)
+        sessions = within(tenure, self._calendar.between(start, end))
         page, rest = (sessions[:limit], sessions[limit:]) if limit else (sessions, [])
         there = set(held)
         lacking = [each for each in page if each not in there]
         unfinished = [each for each in page if each in there and self._state(dataset, each) is not State.COMPLETED]
-        told = [each for each in page if each in there]
-        return Range(dataset, start, end, adjusted_for, tuple(told), tuple(lacking), tuple(unfinished), rest[0] if rest else None)
+        told = tuple(each for each in page if each in there and each != running)
+        onward = rest[0] if rest else None
+        kept = told, tuple(lacking), tuple(unfinished), onward
+        return Range(dataset, start, end, adjusted_for, tenure, *kept, running if running in page else None)
 
     def has_any(self, dataset: str) -> bool:
         return bool(self._rows.sessions(dataset))
@@ -126,7 +168,7 @@ class Past:
             NotKept: the ticker is on no list that is kept.
         """
         for session in self._rows.sessions(TICKERS)[::-1]:
-            if _row(self._rows.whole(TICKERS, session), symbol) is not None:
+            if self.bearers.listing(session).tenures(symbol):
                 return
         raise NotKept(f"No ticker {symbol[:20]!r} is known: symbols are spelled as in /api/universe (BRK.B, BACpM).")
 
@@ -203,28 +245,38 @@ class Past:
     # ---- what lists stand on
 
     def rvol(self, symbol: str, session: date, slot: int | None) -> Rvol:
-        """Raises NotKept: the session's slots are not there; QuestionRefused: it has no such slot."""
+        """Of the running session what is usual; its own shares are not history's to tell until they are kept.
+
+        Raises:
+            NotKept: the slots of an earlier session are not there; QuestionRefused: the session has no such slot.
+        """
         hours = self._calendar.hours(session)
         if slot is not None and not 0 <= slot < hours.slots:
             raise QuestionRefused(f"slot={slot}: {session} has slots 0 to {hours.slots - 1}, of five minutes from 04:00 ET on.")
         today = self._rows.rows(VOLUME_SLOTS, session, symbol, ("slot", "volume"))
-        if today is None:
+        averaged = self._averaged(session)
+        if today is None and (session != self.current_session() or not averaged):
             raise NotKept(self._holds(VOLUME_SLOTS, session))
-        before = self._averaged(session)
+        tenure = self.bearers.tenure(symbol, session)
+        if today is not None and not bears(tenure, session):
+            today = {name: values[:0] for name, values in today.items()}
+        before = within(tenure, averaged)
         adjust = self._factors_for(symbol, before, session)
         rows = [self._rows.rows(VOLUME_SLOTS, each, symbol, ("slot", "volume")) for each in before]
         folded = ((np.zeros(len(own["slot"]), np.int64), own["slot"].astype(np.int64), own["volume"] / factor)
                   for own, factor in zip(rows, adjust, strict=True) if own is not None)  # fmt: skip
         usual = profile(1, folded)
-        own_volume = np.zeros(hours.slots)
-        own_volume[today["slot"]] = today["volume"]
+        own_volume = np.full(hours.slots, np.nan if today is None else 0.0)
+        if today is not None:
+            own_volume[today["slot"]] = today["volume"]
         volume, expected = np.cumsum(own_volume), usual.cumulative[0, : hours.slots]
         ratios, grades = relative_volume(volume, expected), quality(expected, np.full(hours.slots, float(usual.sessions[0])))
         wanted = range(hours.slots) if slot is None else [slot]
-        told = [SlotRvol(s, float(volume[s]), _known(expected[s]), _known(ratios[s]), QUALITIES[int(grades[s])]) for s in wanted]
-        if not len(today["slot"]) and not usual.sessions[0]:
+        told = [SlotRvol(s, _known(volume[s]), _known(expected[s]), _known(ratios[s]), QUALITIES[int(grades[s])]) for s in wanted]
+        if (today is None or not len(today["slot"])) and not usual.sessions[0]:
             self.check_known(symbol)
-        return Rvol(symbol=symbol, session=session, sessions=int(usual.sessions[0]), slots=tuple(told))
+        bearer = self.bearers.told(tenure)
+        return Rvol(symbol=symbol, bearer=bearer, session=session, sessions=int(usual.sessions[0]), slots=tuple(told))
 
     def _averaged(self, session: date) -> list[date]:
         """The sessions that relative volume of ``session`` averages over, oldest first, as the baselines' task has them."""
@@ -238,44 +290,44 @@ class Past:
         window = [each for each in self._window(session) if self._is_complete(OHLC_DAILY, each)]
         if not window:
             raise NotKept(self._holds(OHLC_DAILY, session))
-        found = list(islice(self._rows.single_rows(OHLC_DAILY, window[::-1], symbol, ("high", "low", "close")), BARS))
+        tenure = self.bearers.tenure(symbol, session)
+        own, bearer = within(tenure, window[::-1]), self.bearers.told(tenure)
+        found = list(islice(self._rows.single_rows(OHLC_DAILY, own, symbol, ("high", "low", "close")), BARS))
         if not found:
             self.check_known(symbol)
-            return Atr(symbol=symbol, session=session, atr=None, bars=0, newest_bar=None, close=None)
+            return Atr(symbol=symbol, bearer=bearer, session=session, atr=None, bars=0, newest_bar=None, close=None)
         found.reverse()
         sessions = [each for each, _ in found]
         adjust = self._factors_for(symbol, sessions, session)
         high, low, close = (np.array([[row[column] for _, row in found]]) * adjust for column in range(3))
         atr = _known(average_true_range(high, low, close)[0])
-        return Atr(symbol=symbol, session=session, atr=atr, bars=len(found), newest_bar=sessions[-1], close=float(close[0, -1]))
+        newest, last = sessions[-1], float(close[0, -1])
+        return Atr(symbol=symbol, bearer=bearer, session=session, atr=atr, bars=len(found), newest_bar=newest, close=last)
 
     # ---- tickers
 
-    def universe(self, session: date) -> tuple[date, pl.DataFrame]:
+    def universe(self, session: date) -> tuple[date, Listing]:
         """The list that was current in ``session``, and the session that it was loaded for."""
         listed_on = self._newest(TICKERS, session)
         if listed_on is None:
             raise NotKept(self._holds(TICKERS, session))
-        return listed_on, self._rows.whole(TICKERS, listed_on)
-
-    def listed(self, frame: pl.DataFrame, after: str | None, limit: int) -> tuple[list[Listed], str | None]:
-        """A page of tickers, and the symbol after which the next one begins."""
-        start = 0 if after is None else int(frame["symbol"].search_sorted(after, side="right"))
-        page = frame.slice(start, limit).select(*Listed.__struct_fields__)
-        tickers = [Listed(*row) for row in page.iter_rows()]
-        return tickers, tickers[-1].symbol if start + limit < frame.height else None
+        return listed_on, self.bearers.listing(listed_on)
 
     def metadata(self, symbol: str, session: date) -> Metadata:
         """Raises NotKept: the ticker was not listed then, or nothing of then is there."""
-        listed_on, tickers = self.universe(session)
-        listed = _row(tickers, symbol)
+        listed_on, listing = self.universe(session)
+        listed = _row(listing.listed, symbol)
         if listed is None:
             raise NotKept(f"{symbol[:20]!r} is not on the list of {listed_on}: /api/universe?session={session} is that list.")
+        tenure = self.bearers.tenure(symbol, session)
         told_on = self._newest(METADATA, session)
-        told = None if told_on is None else _row(self._rows.whole(METADATA, told_on), symbol)
-        fields: dict[str, Any] = dict.fromkeys(Metadata.__struct_fields__) | listed | (told or {})
-        sector = sector_of(fields.pop("sic_code", None))
-        return Metadata(**fields | {"symbol": symbol, "session": session, "listed_on": listed_on, "sector": sector})
+        told = (None if told_on is None else _row(self._rows.whole(METADATA, told_on), symbol)) or {}
+        for day, names in TOLD_ON.items():
+            if told.get(day) is not None and not bears(tenure, told[day]):
+                told |= dict.fromkeys((day, *names))  # another issuer's
+        fields: dict[str, Any] = {name: (listed | told).get(name) for name in Metadata.__struct_fields__}
+        own = {"symbol": symbol, "bearer": self.bearers.told(tenure), "session": session, "listed_on": listed_on}
+        return Metadata(**fields | own | {"sector": sector_of(told.get("sic_code"))})
 
     def _newest(self, dataset: str, session: date) -> date | None:
         return max((each for each in self._rows.sessions(dataset) if each <= session), default=None)

@@ -8,15 +8,17 @@ One thread does all reading, so that answers wait in turn; more than `MOST_WAITI
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+import structlog
 from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
@@ -24,8 +26,9 @@ from starlette.responses import StreamingResponse
 
 from tradeul.api.history.past import MINUTE_BARS, OHLC_DAILY, VOLUME_SLOTS, Past, Range
 from tradeul.api.lists import csv_lines
-from tradeul.errors import CalendarError, NotKept, QuestionRefused, StoreError
+from tradeul.errors import BusUnavailable, CalendarError, NoAnswer, NotKept, QuestionRefused, StoreError
 from tradeul.ops.http_service import JSON, answers
+from tradeul.records.bars import IntradayBar, SessionMinutes
 from tradeul.records.past import (
     Atr,
     DailyBars,
@@ -35,6 +38,7 @@ from tradeul.records.past import (
     PastDay,
     PastMinute,
     PastSlot,
+    Running,
     Rvol,
     SlotRvol,
     Slots,
@@ -42,9 +46,9 @@ from tradeul.records.past import (
 )
 
 T = TypeVar("T")
+log = structlog.get_logger()
 CSV = "text/csv"
 MOST_WAITING = 256
-RECORDS = (DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata)
 MISSING, REFUSED, UNAVAILABLE = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -78,10 +82,12 @@ Asking: TypeAlias = Annotated[Span, Depends()]
 
 
 class HistoryRoutes:
-    records = RECORDS
+    records = DailyBars, MinuteBars, Slots, Rvol, Atr, Universe, Metadata
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, minutes_of: Callable[[str], Awaitable[SessionMinutes]]) -> None:
+        """``minutes_of``: asks live for a symbol's minutes of the running session; it may raise NoAnswer."""
         self._past = past
+        self._minutes_of = minutes_of
         self._thread = ThreadPoolExecutor(1, "history")
         self._waiting = 0
 
@@ -100,46 +106,65 @@ class HistoryRoutes:
             app.get(f"/api/{path}", summary=summary, responses=answers(record, *wrong, text=CSV if tabular else None))(call)
 
     async def _daily(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 400) -> Response:
-        asked, bars, onward = await self._told(request, OHLC_DAILY, symbol, span, limit, self._past.days)
-        page = DailyBars(**_head(symbol, asked), bars=tuple(bars), next=onward)
+        head, bars, onward = await self._told(request, OHLC_DAILY, symbol, span, limit, self._past.days)
+        page = DailyBars(**head, bars=tuple(bars), next=onward)
         return _page(request, page, span.form, PastDay, bars, f"{symbol}-daily", onward)
 
     async def _slots(self, request: Request, symbol: str, span: Asking, limit: Annotated[int, Query(ge=1, le=60)] = 30) -> Response:
-        asked, slots, onward = await self._told(request, VOLUME_SLOTS, symbol, span, limit, self._past.slots)
-        page = Slots(**_head(symbol, asked), slots=tuple(slots), next=onward)
+        head, slots, onward = await self._told(request, VOLUME_SLOTS, symbol, span, limit, self._past.slots)
+        page = Slots(**head, slots=tuple(slots), next=onward)
         return _page(request, page, span.form, PastSlot, slots, f"{symbol}-slots", onward)
 
     async def _told(
         self, request: Request, dataset: str, symbol: str, span: Span, limit: int, tell: Callable[[str, Range], list[T]]
-    ) -> tuple[Range, list[T], str | None]:
-        """One page: its range, its rows, and where the next one is."""
+    ) -> tuple[dict[str, Any], list[T], str | None]:
+        """One page: its head, its rows, and where the next one is."""
 
-        def make() -> tuple[Range, list[T]]:
-            asked = self._past.range(dataset, span.start, span.end, limit, self._adjusted_for(span))
+        def make() -> tuple[Range, dict[str, Any], list[T]]:
+            asked = self._range(dataset, symbol, span, limit)
             found = tell(symbol, asked)
             if not found:
                 self._past.check_known(symbol)
-            return asked, found
+            return asked, self._head(symbol, asked), found
 
-        asked, found = await self._ask(make)
-        return asked, found, _onward(request, start=asked.next_start)
+        asked, head, found = await self._ask(make)
+        return head, found, _onward(request, start=asked.next_start)
 
     async def _minute(self, request: Request, symbol: str, span: Asking) -> Response:
-        def make() -> tuple[Range, str]:
-            asked = self._past.range(MINUTE_BARS, span.start, span.end, None, self._adjusted_for(span))
-            self._past.check_known(symbol)
-            return asked, self._past.mark(asked)
+        def make(running: date | None) -> tuple[Range, dict[str, Any], str]:
+            asked = self._range(MINUTE_BARS, symbol, span, None, running)
+            return asked, self._head(symbol, asked), self._past.mark(asked)
 
-        asked, mark = await self._ask(make)
-        etag = _etag(f"{symbol} {span.form} {mark}".encode())
+        asked, head, mark = await self._ask(lambda: make(self._running(span)))
+        today = None
+        if asked.running is not None:
+            try:
+                today = await self._minutes_of(symbol)
+            except (NoAnswer, BusUnavailable) as error:
+                if not asked.sessions:
+                    raise HTTPException(UNAVAILABLE, str(error)) from error
+            if today is None or today.session != asked.running:  # it ended this instant
+                today = None
+                asked, head, mark = await self._ask(lambda: make(None))
+        if today is None or not today.bars:
+            await self._ask(lambda: self._past.check_known(symbol))
+        bars = () if today is None else tuple(map(partial(_minute_of, today.session), today.bars))
+        etag = _etag(f"{symbol} {span.form} {mark} {today and (today.partial, bars)}".encode())
         if _is_known(request, etag):
             return Response(None, HTTPStatus.NOT_MODIFIED, _headers(etag))
         headers, is_csv = _headers(etag), span.form == "csv"
         if is_csv:
             headers |= _attached(f"{symbol}-minute")
-        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**_head(symbol, asked), bars=()))
-        stream = self._streamed(pieces(self._past.minutes(symbol, asked)))
+        running = None if today is None else Running(today.session, today.as_of, today.partial)
+        pieces = _csv_pieces if is_csv else partial(_json_pieces, MinuteBars(**head, running=running, bars=()))
+        stream = self._streamed(pieces(chain(self._past.minutes(symbol, asked), [list(bars)])))
         return StreamingResponse(stream, media_type=f"{CSV}; charset=utf-8" if is_csv else JSON, headers=headers)
+
+    def _running(self, span: Span) -> date | None:
+        """The running session, if the range reaches it."""
+        current = self._past.current_session()
+        reached = current <= min(each for each in (span.end, span.as_of if span.adjusted else None, current) if each is not None)
+        return current if reached else None
 
     async def _rvol(
         self,
@@ -168,23 +193,44 @@ class HistoryRoutes:
         session: Day = None,
         after: Annotated[str | None, Query(max_length=40)] = None,
         limit: Annotated[int, Query(ge=1, le=20_000)] = 1000,
+        gone: Flag = "false",
         form: Form = "json",
     ) -> Response:
         def make() -> tuple[Universe, str | None]:
             asked = session or self._past.current_session()
-            listed_on, frame = self._past.universe(asked)
-            tickers, last = self._past.listed(frame, after, limit)
+            listed_on, listing = self._past.universe(asked)
+            is_gone = gone == "true"
+            tickers, last = listing.page(after, limit, gone=is_gone)
             onward = _onward(request, after=last)
-            return Universe(session=asked, listed_on=listed_on, count=frame.height, tickers=tuple(tickers), next=onward), onward
+            count = (listing.gone if is_gone else listing.listed).height
+            page = Universe(session=asked, listed_on=listed_on, gone=is_gone, count=count, tickers=tuple(tickers), next=onward)
+            return page, onward
 
         page, onward = await self._ask(make)
         return _page(request, page, form, Listed, page.tickers, f"universe-{page.session}", onward)
 
+    async def warm(self) -> bool:
+        """Decode one partition before it is asked for, unless somebody waits. False: there is none left."""
+        if self._waiting:
+            return True
+        try:
+            return await self._ask(self._past.warm)
+        except HTTPException as error:
+            log.warning("history_not_warmed", reason=error.detail)
+            return True
+
     async def has_bars(self) -> bool:
         return await self._ask(lambda: self._past.has_any(OHLC_DAILY))
 
-    def _adjusted_for(self, span: Span) -> date | None:
-        return (span.as_of or self._past.current_session()) if span.adjusted else None
+    def _range(self, dataset: str, symbol: str, span: Span, limit: int | None, running: date | None = None) -> Range:
+        """Of who bore the ticker on the asked date, or bears it now."""
+        day = span.as_of or self._past.current_session()
+        tenure = self._past.bearers.tenure(symbol, day)
+        return self._past.range(dataset, span.start, span.end, limit, day if span.adjusted else None, tenure, running)
+
+    def _head(self, symbol: str, asked: Range) -> dict[str, Any]:
+        fields = ("start", "end", "adjusted_for", "lacking", "unfinished")
+        return {"symbol": symbol, "bearer": self._past.bearers.told(asked.tenure)} | {name: getattr(asked, name) for name in fields}
 
     async def _ask(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:
@@ -208,9 +254,9 @@ class HistoryRoutes:
                 yield piece
 
 
-def _head(symbol: str, asked: Range) -> dict[str, Any]:
-    fields = ("start", "end", "adjusted_for", "lacking", "unfinished")
-    return {"symbol": symbol} | {name: getattr(asked, name) for name in fields}
+def _minute_of(session: date, bar: IntradayBar) -> PastMinute:
+    start_at = datetime.fromtimestamp(bar.start_ms / 1000, UTC)
+    return PastMinute(session, start_at, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap, bar.trades)
 
 
 def _page(

@@ -1,5 +1,11 @@
-"""Port 8004: what was. It reads the lake and computes; loading is asked of maintenance, whose run has an address."""
+"""Port 8004: what was. It reads the lake and computes; loading is asked of maintenance, whose run has an address.
 
+Partitions are decoded once the start is over, and when they are replaced, so that nobody who asks waits for it:
+one at a time, a third of the time, and never while somebody waits for an answer.
+"""
+
+import asyncio
+import time
 from datetime import date
 from http import HTTPStatus
 
@@ -10,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from tradeul import __version__
 from tradeul.api.client import REFUSALS, MaintenanceClient
-from tradeul.api.history.routes import RECORDS, HistoryRoutes
+from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
 from tradeul.ops.callers import Callers
@@ -18,6 +24,9 @@ from tradeul.ops.http_service import HttpService, answers, body_of, json_answer,
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.runs import RunOptions
 
+WARM_AFTER_SECONDS = 15.0  # the lists come first
+REST_SECONDS, LEAST_PAUSE_SECONDS = 2.0, 0.01
+WARMING_SHARE = 1 / 3  # of the time
 BODY_EXAMPLE = '{"since":"2026-02-02","target_date":"2026-03-06"}'
 PACKED_FROM_BYTES, PACKING = 1024, 1  # a third of the time of 6, and a tenth larger
 
@@ -47,11 +56,31 @@ class HistoryServer(HttpService):
         watchdog: LoopWatchdog | None = None,
     ) -> None:
         """``mode`` is an attribute: it may change."""
-        records = (*RECORDS, Health, Ready, Warmup, Wanted)
+        records = (*routes.records, Health, Ready, Warmup, Wanted)
         super().__init__("historical", callers, port, "TRADEUL_HISTORICAL_PORT", records, watchdog)
         self._history = routes
         self._maintenance = maintenance
         self.mode = mode
+        self.warm = asyncio.Event()  # all that is kept has been decoded at least once
+
+    async def run(self) -> None:
+        warming = asyncio.create_task(self._warm())
+        try:
+            await super().run()
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+
+    async def _warm(self) -> None:
+        await self.started.wait()
+        await asyncio.sleep(WARM_AFTER_SECONDS)
+        while True:
+            begun = time.perf_counter()
+            if await self._history.warm():
+                await asyncio.sleep(max((time.perf_counter() - begun) * (1 / WARMING_SHARE - 1), LEAST_PAUSE_SECONDS))
+            else:
+                self.warm.set()
+                await asyncio.sleep(REST_SECONDS)
 
     def routes(self, app: FastAPI) -> None:
         unavailable = HTTPStatus.SERVICE_UNAVAILABLE

@@ -21,14 +21,16 @@ from tradeul.analytics.sectors import sector_of
 from tradeul.analytics.slots import IntArray, Profile, profile
 from tradeul.analytics.splits import corporate_actions, factors
 from tradeul.errors import IncompleteData, StoreError
-from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, SPLITS, VOLUME_SLOTS, Schedule
 from tradeul.maintenance.ledger import USABLE, Landed, Ledger, completed, inputs_of, metadata_session, numbers_of, row_of
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
 from tradeul.maintenance.tasks.splits import splits_of
+from tradeul.maintenance.tasks.tickers import of_bearer
 from tradeul.records.frame import FloatArray
 from tradeul.records.tickers import Split
 from tradeul.store.lake import Lake
+from tradeul.store.tenures import listed_on, tenures_on
 
 AVERAGE_SESSIONS = 20
 SESSIONS_AT_ONCE = 26  # of daily bars: more would not be faster, only larger
@@ -79,13 +81,13 @@ class BaselinesTask:
         daily, slots = there[OHLC_DAILY], there[VOLUME_SLOTS]
         listed = self._universe(served, daily)
         symbols = listed["symbol"].to_list()
-        index = pl.DataFrame({"symbol": symbols, "row": np.arange(len(symbols))}, schema_overrides={"symbol": pl.String})
+        index = listed.select("symbol", "since", row=pl.int_range(pl.len(), dtype=pl.Int64))
         calendar, windows = self._schedule.calendar, self._schedule.windows
         full_length = [session for session in slots if calendar.hours(session).is_full_length][-windows.rvol_sessions :]
         found = profile(len(symbols), self._adjusted_slots(index, full_length, factors(symbols, full_length, splits, served)))
         columns, bars = self._daily_columns(index, daily, splits, served)
         actions = corporate_actions(splits, calendar.previous(served), served)
-        table = listed.with_columns(
+        table = listed.drop("since").with_columns(
             pl.Series("corp_action", [actions.get(symbol) for symbol in symbols], dtype=pl.String),
             pl.Series("sessions", found.sessions),
             **{name: pl.Series(values, nan_to_null=True) for name, values in columns.items()},
@@ -103,11 +105,15 @@ class BaselinesTask:
         return Baselines(served, whole, len(full_length), table, found.cumulative, found.log_mean, found.log_sd)
 
     def _universe(self, served: date, daily: Sequence[date]) -> pl.DataFrame:
-        """What is listed, and what traded in the last session though the vendor's list lacks it."""
-        listed = self._lake.read(TICKERS, served, ["symbol", "name", "kind", "exchange"])
+        """What is listed, and what traded in the last session though the vendor's list lacks it; ``since``: before it another's bars."""
+        known = tenures_on(self._lake, served).select("symbol", "name", "kind", "exchange", "since", "until")
+        listed = known.filter(pl.col("until").is_null()).drop("until")
         if daily:
             traded = self._lake.read(OHLC_DAILY, daily[-1], ["symbol"])
-            listed = pl.concat([listed, traded.join(listed, on="symbol", how="anti")], how="diagonal")
+            unlisted = traded.join(listed, on="symbol", how="anti")
+            # A last session's bar of a ticker that is gone by now is its last bearer's.
+            last = known.filter(pl.col("until").is_not_null()).unique("symbol", keep="last", maintain_order=True)
+            listed = pl.concat([listed, unlisted.join(last.select("symbol", "since"), on="symbol", how="left")], how="diagonal")
         return listed.sort("symbol")
 
     def _metadata(self, session: date | None, splits: Sequence[Split], served: date) -> pl.DataFrame:
@@ -115,6 +121,7 @@ class BaselinesTask:
         if session is None:
             return pl.DataFrame(schema={**dict.fromkeys(("symbol", "sector", "industry"), pl.String), **dict.fromkeys(SHARES, pl.Float64)})
         known = self._lake.read(METADATA_ENRICH, session, ["symbol", "sic_code", "industry", *SHARES, *SHARES.values()])
+        known = of_bearer(known.join(listed_on(self._lake, served).select("symbol", "since"), on="symbol", how="left"))
         codes = known["sic_code"].unique().to_list()
         sectors = pl.DataFrame({"sic_code": codes, "sector": map(sector_of, codes)}, schema={"sic_code": pl.String, "sector": pl.String})
         known = known.join(sectors, on="sic_code", how="left", nulls_equal=True)
@@ -132,7 +139,7 @@ class BaselinesTask:
     ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
         for place, session in enumerate(sessions):
             slots = self._lake.read(VOLUME_SLOTS, session, ["symbol", "slot", "volume"])
-            rows = rows_of(slots["symbol"], index)
+            rows = rows_of(slots["symbol"], index.filter(pl.col("since").is_null() | (pl.col("since") <= session)))
             if (rows < 0).any():
                 slots, rows = slots.filter(rows >= 0), rows[rows >= 0]
             yield rows, slots["slot"].cast(pl.Int64).to_numpy(), slots["volume"].to_numpy() / adjust[rows, place]
@@ -143,7 +150,8 @@ class BaselinesTask:
         for start in range(0, len(sessions), SESSIONS_AT_ONCE):
             some_sessions = sessions[start : start + SESSIONS_AT_ONCE]
             bars = self._lake.read_all(OHLC_DAILY, some_sessions, ["symbol", "high", "low", "close", *more])
-            bars = bars.join(index, on="symbol").join(places, on="session")
+            bars = bars.join(index, on="symbol").filter(pl.col("since").is_null() | (pl.col("since") <= pl.col("session")))
+            bars = bars.join(places, on="session")
             yield bars["row"].to_numpy(), bars["place"].to_numpy(), bars
 
     def _daily_columns(

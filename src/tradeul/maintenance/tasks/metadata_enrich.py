@@ -16,13 +16,15 @@ from typing import TypeAlias, TypeVar
 import polars as pl
 
 from tradeul.errors import NotEntitled, ProviderError, Unauthorized
-from tradeul.maintenance.datasets import METADATA_ENRICH, OHLC_DAILY, TICKERS, Schedule
+from tradeul.maintenance.datasets import METADATA_ENRICH, OHLC_DAILY, Schedule
 from tradeul.maintenance.ledger import Landed, Ledger, metadata_session
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import InThread, Landing, Report, some
+from tradeul.maintenance.tasks.tickers import of_bearer
 from tradeul.providers.ports import MarketData
 from tradeul.records.tickers import FreeFloat, ShortInterest, TickerDetails
 from tradeul.store.lake import Lake
+from tradeul.store.tenures import listed_on
 
 T = TypeVar("T")
 # Ten seconds of a paid plan's limit; at the free plan's five a minute over before the 17:00 run. All come round in two weeks.
@@ -87,10 +89,10 @@ class MetadataEnrichTask:
 
     def _known(self, session: date, ledger: Ledger) -> pl.DataFrame:
         """One row per listed ticker: what was known before, and the dollars that it last traded."""
-        listed = self._lake.read(TICKERS, session, ["symbol"])
+        listed = listed_on(self._lake, session).select("symbol", "since")
         before = metadata_session(ledger, session)
         earlier = pl.DataFrame(schema=SCHEMA) if before is None else self._lake.read(METADATA_ENRICH, before, list(SCHEMA))
-        known = listed.join(earlier, on="symbol", how="left")
+        known = of_bearer(listed.join(earlier, on="symbol", how="left")).drop("since")
         last = self._schedule.calendar.previous(session)
         if not self._lake.has(OHLC_DAILY, last):
             return known.with_columns(pl.lit(None, pl.Float64).alias("dollars"))

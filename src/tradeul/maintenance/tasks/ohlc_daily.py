@@ -22,6 +22,7 @@ from tradeul.providers.ports import MarketData
 from tradeul.records.bars import DailyBar
 from tradeul.records.partitions import State
 from tradeul.store.lake import Lake
+from tradeul.store.tenures import listed_on
 
 LEAST_SHARE = 0.80
 LEAST_SHARE_OF_LISTED = 0.75
@@ -83,11 +84,11 @@ class OhlcDailyTask:
     def _absent(self, good: Collection[str], session: date, ledger: Ledger) -> list[str]:
         """The reference tickers without a bar, by the list nearest to the session; without any list, nobody is missed."""
         lists = (row.session for row in ledger.values() if row.dataset == TICKERS and row.state in USABLE)
-        listed_on = nearest(lists, session)
-        if listed_on is None or not self._reference or not self._lake.has(TICKERS, listed_on):
+        near = nearest(lists, session)
+        if near is None or not self._reference or not self._lake.has(TICKERS, near):
             return []
-        rows = self._lake.read(TICKERS, listed_on, ["symbol", "list_date"]).filter(pl.col("symbol").is_in(self._reference))
-        expected = reference_of(self._reference, dict(rows.iter_rows()), listed_on, session)
+        rows = listed_on(self._lake, near).select("symbol", "list_date").filter(pl.col("symbol").is_in(self._reference))
+        expected = reference_of(self._reference, dict(rows.iter_rows()), near, session)
         return [symbol for symbol in expected if symbol not in good]
 
     def _missing(self, good: dict[str, DailyBar], neighbour: date | None) -> list[str]:

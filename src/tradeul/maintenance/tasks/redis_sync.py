@@ -21,12 +21,13 @@ from tradeul.bus.redis import Bus
 from tradeul.bus.slot_averages import restores
 from tradeul.bus.topics import BASELINES_CHANGED
 from tradeul.errors import IncompleteData
-from tradeul.maintenance.datasets import BASELINES, REDIS_SYNC, TICKERS, Schedule
+from tradeul.maintenance.datasets import BASELINES, REDIS_SYNC, Schedule
 from tradeul.maintenance.ledger import USABLE, Landed, Ledger, inputs_of, row_of
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import InThread, Landing, Report, some
 from tradeul.records.events import BaselinesChanged
 from tradeul.store.lake import Lake
+from tradeul.store.tenures import listed_on
 
 T = TypeVar("T")
 # The session before is still served until 03:00; what is older is dropped.
@@ -70,7 +71,7 @@ class RedisSyncTask:
 
     async def _put_lookups(self, session: date, baselines: Baselines, report: Report) -> None:
         symbols = baselines.table["symbol"].to_list()
-        documents = await self._in_thread(lambda: documents_of(baselines, self._lake.read(TICKERS, session)))
+        documents = await self._in_thread(lambda: documents_of(baselines, listed_on(self._lake, session)))
         await self._bus.drop_universe_draft()  # of a run that was killed
         for batch in batches(symbols, BATCH_TICKERS):
             await self._bus.put_metadata({symbol: documents[symbol] for symbol in batch})

@@ -9,9 +9,6 @@ filled up by the ranged step, which asks only for the tickers that are missing:
 without slots, or, in a session that holds too little as a whole, with too little.
 By itself a ticker's sum proves nothing: minutes in which only odd lots trade
 have no bar, so a thin ticker's slots may lack much of its day for good.
-
-A partition's footer keeps the ETag of the file it came from, since that is
-written with the rows or not at all: by it a file that was replaced is noticed.
 """
 
 import asyncio
@@ -29,6 +26,7 @@ from tradeul.maintenance.datasets import OHLC_DAILY, VOLUME_SLOTS
 from tradeul.maintenance.ledger import Landed, Ledger, completed
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import InThread, Landing, Report, some
+from tradeul.maintenance.tasks.replaced import etag_of
 from tradeul.market_calendar import Calendar
 from tradeul.providers.polygon.wire_files import decode_minute_file
 from tradeul.providers.ports import FlatFile, MarketData, MinuteFiles
@@ -36,7 +34,6 @@ from tradeul.records.bars import IntradayBar
 from tradeul.store.lake import Lake
 
 BATCH_TICKERS = 500
-HEADS_AT_ONCE = 8
 # A vendor that is silent is noticed after these, not after hours of each ticker's own patience.
 PROBED = 10
 SLOT_MINUTES = 5
@@ -62,26 +59,6 @@ class VolumeSlotsTask:
         if file is None:
             return list  # nothing landed: the ranged step takes this session
         return lambda: [self._land_file(step.session, file, afresh=step.afresh)]
-
-    async def replaced(self, sessions: Sequence[date]) -> list[date]:
-        """The sessions whose file is no longer the one that they came from. Those that came by REST are not asked about.
-
-        Raises:
-            ProviderError: the vendor does not say.
-        """
-        came_from = await self._in_thread(lambda: {session: etag for session in sessions if (etag := self._etag(session))})
-        filed = list(came_from)
-        found: list[date] = []
-        for start in range(0, len(filed), HEADS_AT_ONCE):
-            part = filed[start : start + HEADS_AT_ONCE]
-            asked = (self._files.is_replaced(session, came_from[session]) for session in part)
-            answers = await asyncio.gather(*asked, return_exceptions=True)
-            for session, answer in zip(part, answers, strict=True):
-                if isinstance(answer, BaseException):
-                    raise answer
-                if answer:
-                    found.append(session)
-        return found
 
     def _land_file(self, session: date, file: FlatFile, *, afresh: bool) -> Landed:
         hours = self._calendar.hours(session)
@@ -147,7 +124,7 @@ class VolumeSlotsTask:
                 if batch is not None:
                     parts.append(batch.filter(pl.col("session") == session).select(*SCHEMA))
             # What stood stays; a ticker asked for again replaces nothing of another.
-            etag = self._etag(session)
+            etag = etag_of(self._lake, VOLUME_SLOTS, session)
             results.append(self._write(session, over(*parts), f"{session} {etag} REST" if etag else "REST", 0))
         # All that came stands in the lake now; what did not must be asked for again, not taken from here.
         self._lake.clear_staging(VOLUME_SLOTS)
@@ -165,14 +142,6 @@ class VolumeSlotsTask:
         except CorruptPartition:
             pass  # it is replaced as a whole
         return pl.DataFrame(schema=SCHEMA)
-
-    def _etag(self, session: date) -> str | None:
-        """The mark of the file that the partition came from; None for one that came by REST or cannot be read."""
-        try:
-            source = self._lake.footer(VOLUME_SLOTS, session).get("source", "").split()
-        except CorruptPartition:
-            return None
-        return source[1] if len(source) > 1 else None
 
     def _missing(self, sessions: list[date], *, afresh: bool) -> dict[str, float]:
         """The tickers that at least one of the sessions lacks, sorted, and their shares that stand in all of them.

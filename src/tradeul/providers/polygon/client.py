@@ -18,11 +18,12 @@ from tradeul.providers.polygon.wire_snapshot import ENDPOINT, decode_snapshot
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar, TickerSnapshot
 from tradeul.records.filings import Article
-from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Tenure, Ticker, TickerDetails
 
 T = TypeVar("T")
 log = structlog.get_logger()
 STOCKS = {"market": "stocks", "active": "true", "limit": "1000"}
+DELISTED = STOCKS | {"active": "false", "sort": "delisted_utc", "order": "desc"}
 
 
 class PolygonClient:
@@ -37,6 +38,12 @@ class PolygonClient:
 
     async def tickers(self) -> list[Ticker]:
         return await self._pages("tickers", "/v3/reference/tickers", STOCKS, wire.decode_tickers)
+
+    async def delisted(self, since: date) -> list[Tenure]:
+        # Newest first: what went decades ago is thirty pages that nobody needs.
+        is_enough = partial(_all_before, since=since)
+        found = await self._pages("delisted", "/v3/reference/tickers", DELISTED, wire.decode_delisted, is_enough)
+        return [tenure for tenure in found if tenure.until is not None and tenure.until >= since]
 
     async def splits(self, since: date, until: date) -> list[Split]:
         params = {"execution_date.gte": str(since), "execution_date.lte": str(until), "limit": "1000"}
@@ -99,18 +106,27 @@ class PolygonClient:
         return await self._http.fetch(self._base + path, decode, params, endpoint, bulk=self._bulk)
 
     async def _pages(
-        self, endpoint: str, path: str, params: Mapping[str, str], decode: Callable[[bytes], tuple[list[T], str | None]]
+        self,
+        endpoint: str,
+        path: str,
+        params: Mapping[str, str],
+        decode: Callable[[bytes], tuple[list[T], str | None]],
+        is_enough: Callable[[list[T]], bool] | None = None,
     ) -> list[T]:
-        """Every page, until one names no next. The address may name another host: the key stays with ours."""
+        """Every page, until one names no next or is enough. The address may name another host: the key stays with ours."""
         rows: list[T] = []
         seen: set[str] = set()
         query: Mapping[str, str] | None = params
         while True:
             page, next_url = await self._ask(endpoint, path, query, decode)
             rows += page
-            if not next_url:
+            if not next_url or (is_enough is not None and is_enough(page)):
                 return rows
             path, query = URL(next_url, encoded=True).raw_path_qs, None
             if path in seen:
                 raise MalformedResponse(endpoint, f"its pages go in a circle: {path[:120]} came twice, after {len(rows)} rows")
             seen.add(path)
+
+
+def _all_before(page: list[Tenure], since: date) -> bool:
+    return bool(page) and all(tenure.until is not None and tenure.until < since for tenure in page)

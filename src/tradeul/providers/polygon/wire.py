@@ -1,6 +1,6 @@
 """Massive's bytes into our records. Pure: no socket, no clock, no guess.
 
-    REST bodies        decode_grouped_daily, decode_intraday, decode_tickers,
+    REST bodies        decode_grouped_daily, decode_intraday, decode_tickers, decode_delisted,
                        decode_splits, decode_closures,
                        decode_details, decode_floats, decode_short_interest
     the snapshot       decode_snapshot (`wire_snapshot.py`)
@@ -27,7 +27,7 @@ from msgspec import Meta
 from tradeul.errors import MalformedResponse
 from tradeul.providers.ports import Closure
 from tradeul.records.bars import DailyBar, IntradayBar
-from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Ticker, TickerDetails
+from tradeul.records.tickers import FreeFloat, ShortInterest, Split, Tenure, Ticker, TickerDetails
 
 T = TypeVar("T")
 Price = Annotated[float, Meta(gt=0)]
@@ -79,6 +79,8 @@ class _TickerRow(msgspec.Struct, gc=False):
     primary_exchange: str | None = None
     cik: str | None = None
     list_date: date | None = None
+    composite_figi: str | None = None
+    delisted_utc: str | None = None
 
 
 class _Tickers(Envelope):
@@ -217,15 +219,39 @@ def decode_tickers(body: bytes) -> tuple[list[Ticker], str | None]:
     """One page of what is listed. ``count`` is the page's.
 
     {"results":[{"ticker":"A","name":"Agilent Technologies Inc.","market":"stocks","primary_exchange":"XNYS","type":"CS",
-      "active":true,"cik":"0001090872"}],"status":"OK","count":1,"next_url":"https://api.massive.com/v3/reference/tickers?cursor=YW"}
+      "active":true,"cik":"0001090872","composite_figi":"BBG000C2V3D6"}],"status":"OK","count":1,
+      "next_url":"https://api.massive.com/v3/reference/tickers?cursor=YW"}
     """
     answer = decode(_tickers, body, "tickers")
     rows = counted_rows(answer.results, answer, "tickers")
     symbols = _symbols([row.ticker for row in rows], "tickers", "$.results[{}].ticker")
     tickers = [
-        Ticker(symbol, row.name, row.type, row.primary_exchange, row.cik, row.list_date) for symbol, row in zip(symbols, rows, strict=True)
+        Ticker(symbol, row.name, row.type, row.primary_exchange, row.cik or None, row.list_date, row.composite_figi or None)
+        for symbol, row in zip(symbols, rows, strict=True)
     ]
     return tickers, answer.next_url
+
+
+def decode_delisted(body: bytes) -> tuple[list[Tenure], str | None]:
+    """One page of what is no longer listed. A row without its last date says nothing; long gone ones may be called anything.
+
+    {"results":[{"ticker":"LEH","name":"LEHMAN BROTHERS HOLDINGS","market":"stocks","primary_exchange":"XNYS","type":"CS",
+      "active":false,"cik":"0000806085","delisted_utc":"2008-09-17T04:00:00Z"}],"status":"OK","count":1}
+    """
+    answer = decode(_tickers, body, "delisted")
+    found = []
+    for number, row in enumerate(counted_rows(answer.results, answer, "delisted")):
+        symbol = symbol_of(row.ticker)
+        if symbol is None or row.delisted_utc is None:
+            continue
+        try:  # midnight, of New York or of Greenwich: the date is the same
+            until = date.fromisoformat(row.delisted_utc[:10])
+        except ValueError as error:
+            raise MalformedResponse("delisted", f"{row.delisted_utc!r} is no instant - at `$.results[{number}].delisted_utc`") from error
+        cik, figi = row.cik or None, row.composite_figi or None
+        tenure = Tenure(symbol=symbol, name=row.name, kind=row.type, exchange=row.primary_exchange, cik=cik, figi=figi, until=until)
+        found.append(tenure)
+    return found, answer.next_url
 
 
 def decode_splits(body: bytes) -> tuple[list[Split], str | None]:

@@ -5,9 +5,11 @@ import { button, element } from "../element.mjs";
 import { columnOf } from "../format.mjs";
 import { en } from "../words/en.mjs";
 import { has, t } from "../words/words.mjs";
+import { GROUPS } from "../workspace/links.mjs";
 import { chooseColumns } from "./chooser.mjs";
 import { gridOptions } from "./grid.mjs";
 import { Rows } from "./rows.mjs";
+import { openTicker } from "./ticker.mjs";
 
 /** @typedef {import("../feed/feed.mjs").Head} Head */
 /** @typedef {import("../workspace/panels.mjs").Desk} Desk */
@@ -91,6 +93,7 @@ class ListPanel {
   /** What the grid has of this panel. @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>} */
   own() {
     return {
+      ...choosing(this.desk),
       initialState: this.view,
       getDocument: () => this.element.ownerDocument, // that of a window of its own, perhaps
       postSortRows: ({ nodes }) => this.rows.sort(nodes),
@@ -199,6 +202,22 @@ class ListPanel {
     this.unwatch?.();
     this.grid?.destroy();
   }
+}
+
+/**
+ * A row is chosen by a click or the space bar: the panels of the colour group show its symbol. A double click or Enter opens them.
+ * @param {Desk} desk @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>}
+ */
+function choosing(desk) {
+  return {
+    onRowClicked: ({ data }) => data && desk.links.of(GROUPS[0]).choose(data.symbol),
+    onRowDoubleClicked: ({ data }) => data && openTicker(desk, data.symbol),
+    onCellKeyDown: ({ data, event }) => {
+      const { key } = /** @type {KeyboardEvent} */ (event);
+      if (data && key === " ") desk.links.of(GROUPS[0]).choose(data.symbol);
+      if (data && key === "Enter") openTicker(desk, data.symbol);
+    },
+  };
 }
 
 /** The name under which the gateway sends `head` in another class. @param {Head} head @param {string} issueClass */

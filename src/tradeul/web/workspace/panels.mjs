@@ -1,7 +1,13 @@
 // The kinds of panels: one file each, one line here.
 
+import { activity } from "../panels/activity.mjs";
+import { chart } from "../panels/chart.mjs";
+import { facts } from "../panels/facts.mjs";
 import { list } from "../panels/list.mjs";
 import { market } from "../panels/market.mjs";
+import { news } from "../panels/news.mjs";
+import { rvol } from "../panels/rvol.mjs";
+import { why } from "../panels/why.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
@@ -24,4 +30,4 @@ import { market } from "../panels/market.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list, market];
+export const KINDS = [list, market, chart, facts, rvol, why, news, activity];

@@ -1,6 +1,7 @@
 // What serves the reader whatever panels stand there: palette, shortcuts, look and language, links, and the cut of a simulated feed.
 
 import { button } from "../element.mjs";
+import { openTicker } from "../panels/ticker.mjs";
 import { LANGUAGES, speak, t } from "../words/words.mjs";
 import { Appearance, THEMES } from "./appearance.mjs";
 import { offerCut } from "./cut.mjs";
@@ -13,7 +14,8 @@ import { Sharing } from "./sharing.mjs";
 export function servePeople(desk, workspace) {
   const { commands } = desk;
   const appearance = new Appearance(desk.settings);
-  const choose = (/** @type {string} */ symbol) => desk.links.of(workspace.active?.params?.().group ?? GROUPS[0]).choose(symbol);
+  // In the colour of the panel that was last worked in; one that is linked to nobody (""), or has no colour, leaves the first.
+  const choose = (/** @type {string} */ symbol) => openTicker(desk, symbol, workspace.active?.params?.().group || GROUPS[0]);
   const palette = new Palette(desk, { choose, layout: (name) => void workspace.layouts.choose(name) });
   commands.hasSingleKeys = desk.settings.get("single_keys", true);
   commands.add({ id: "palette", title: () => t("palette.title"), keys: "/", run: () => palette.show() });

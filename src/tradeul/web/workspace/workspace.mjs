@@ -125,7 +125,7 @@ export class Workspace {
   }
 
   /**
-   * The panel of that kind and those params: brought to the front, else made as a tab beside its like, else at the right.
+   * The panel of that kind and those params: brought to the front, else made as a tab beside its like, else at the right (on a phone as one more tab).
    * @param {string} kind @param {any} [params]
    * @param {{group?: import("dockview-core").DockviewGroupPanel, inactive?: boolean}} [where]  `inactive`: behind what is shown
    */
@@ -133,9 +133,9 @@ export class Workspace {
     const there = this.dock.getPanel(idOf(kind, params));
     if (there) return inactive ? undefined : there.api.setActive();
     if (group) return void this.add(kind, params, { position: { referenceGroup: group, direction: "within" } });
-    const like = this.dock.panels.filter(({ view }) => view.contentComponent === kind || (kind !== "list" && view.contentComponent !== "list"));
+    const like = this.dock.panels.filter(({ view: { contentComponent: other } }) => other === kind || (kind !== "list" && !["list", "market"].includes(other)));
     const beside = like.at(-1);
-    const position = beside ? { referencePanel: beside, direction: "within" } : this.dock.totalPanels ? { direction: "right" } : undefined;
+    const position = beside ? { referencePanel: beside, direction: "within" } : this.dock.totalPanels && WIDE.matches ? { direction: "right" } : undefined;
     this.add(kind, params, { position, inactive: inactive && Boolean(beside) });
   }
 
