@@ -22,6 +22,8 @@ import { Workspace } from "./workspace/workspace.mjs";
 document.documentElement.lang = language;
 translate(document);
 
+export { desk, workspace }; // for a console, and for tests that compare what is held
+
 const feed = new Feed((config) => Object.assign(desk.config, config));
 
 /** @type {Desk} */
