@@ -14,11 +14,11 @@ from tests.product import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MINUTE = 60
-# Every list in a column of its own; and for each, its last states by epoch and sequence.
+# Every list drawn, those that stood behind others afloat; and for each, its last states by epoch and sequence.
 BEGIN = """async () => {
   const { desk, workspace } = await import('./main.mjs');
   const behind = workspace.dock.panels.filter(({ id, api }) => id.startsWith('list-') && !api.isVisible);
-  for (const { api } of behind) api.moveTo({ position: 'right' });
+  for (const panel of behind) workspace.dock.addFloatingGroup(panel);
   window.states = {};
   for (const { name } of desk.feed.lists.value) {
     const kept = (window.states[name] = new Map());
