@@ -141,7 +141,7 @@ class Finder {
 
 /** @param {Entry} entry @param {number} at */
 function optionOf({ kind, title, more, keys }, at) {
-  const option = element("li", kind);
+  const option = element("li");
   Object.assign(option, { id: `palette-${at}`, role: "option", ariaSelected: "false" });
   option.dataset.at = String(at);
   option.append(element("b", "", title));
