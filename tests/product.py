@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import psutil
 
 TICKERS = 300
 PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "simulator_port")
+UP = (sys.executable, "-m", "tradeul", "up")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEUL_", "MASSIVE_", "POLYGON_"))}
 
 
@@ -34,13 +35,21 @@ def eventually(ask: Callable[[], Any], seconds: float = 60.0) -> Any:
 class Product:
     """``tradeul up`` on a state folder, free ports, a small simulated market."""
 
-    def __init__(self, state: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        command: Sequence[str] = UP,
+        folder: Path | None = None,
+        environment: Mapping[str, str] = CLEAN,
+        **settings: object,
+    ) -> None:
+        """``folder``: where ``command`` is typed; ``environment``: beside the settings."""
         self.state = state
         names = {"state": state, "simulator_tickers": TICKERS} | dict.fromkeys(PORTS, 0) | settings
-        environment = CLEAN | {f"TRADEUL_{name.upper()}": str(value) for name, value in names.items()}
-        command = [sys.executable, "-m", "tradeul", "up"]
+        self.environment = dict(environment) | {f"TRADEUL_{name.upper()}": str(value) for name, value in names.items()}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by `_ended`; a pipe that nobody reads would fill
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self._said, text=True)
+        self.process = subprocess.Popen(command, cwd=folder, env=self.environment, stdout=subprocess.PIPE, stderr=self._said, text=True)
         self.page = ""
 
     def ready(self) -> "Product":

@@ -71,11 +71,14 @@ class Watcher:
     heard: list = field(default_factory=list)
 
     async def listen(self, address):
+        """Asks for lists once the gateway knows any; just started, it does not."""
+        asks = list(LISTS)
         async with aiohttp.ClientSession() as http, http.ws_connect(address) as socket:
-            for name in LISTS:
-                await socket.send_json({"action": "subscribe_list", "list": name})
             async for message in socket:
-                self.heard.append((self.clock.now(), json.loads(message.data)))
+                told = json.loads(message.data)
+                self.heard.append((self.clock.now(), told))
+                while asks and told["type"] == "connected" and told["lists"]:
+                    await socket.send_json({"action": "subscribe_list", "list": asks.pop(0)})
 
     def of(self, *kinds):
         return [(now, message) for now, message in self.heard if message["type"] in kinds]

@@ -44,6 +44,7 @@ TURNS = [
     (at(NEXT, time(2, 59, 55)), at(NEXT, time(3, 0, 5))),
     (at(NEXT, time(3, 59, 55)), at(NEXT, time(4, 1, 5))),
 ]
+CYCLE_SECONDS = 10  # where every second of eleven hours is lived through
 CYCLE = {"date", "duration_seconds", "duration_human", "completed", "failed", "success"}
 # Event -> the fields that other programs may rely on.
 PROMISED = {
@@ -84,12 +85,13 @@ NIGHT = [*EVENING, *FINAL, *run_of("03:00:00", NEXT, TURN)]
 
 
 @asynccontextmanager
-async def product(state, clock):
+async def product(state, clock, **settings):
     """Everything but the console, on free ports: the page's address, and the bus."""
     (state / "locks").mkdir()
     (state / "lists").mkdir()
     (state / "lists" / "everything.toml").write_text(EVERYTHING)
-    settings = Settings(state=state, daily_sessions=6, slot_sessions=3, rvol_sessions=3, **dict.fromkeys(PORTS, 0))
+    few = {"daily_sessions": 6, "slot_sessions": 3, "rvol_sessions": 3}
+    chosen = Settings(state=state, **few, **dict.fromkeys(PORTS, 0), **settings)
     ready = asyncio.get_running_loop().create_future()
 
     async def tell(running):
@@ -105,7 +107,7 @@ async def product(state, clock):
         bus = Bus(server.url, clock)
         stack.push_async_callback(bus.close)
         place = Place(state, True, clock, CALENDAR, bus, simulated_vendor("127.0.0.1", simulator.port))
-        services = asyncio.create_task(run_services(settings, place, [], stack, tell))
+        services = asyncio.create_task(run_services(chosen, place, [], stack, tell))
         try:
             await asyncio.wait([services, ready], return_when=asyncio.FIRST_COMPLETED)
             yield ready.result() if ready.done() else await services, bus
@@ -118,15 +120,6 @@ async def product(state, clock):
 async def asked(http, address):
     async with http.get(address) as answer:
         return await answer.json()
-
-
-async def socket_of(http, page):
-    """Where the lists are told, once the gateway knows them: who asks earlier is told that they are unknown."""
-    address = (await asked(http, page + "api/config"))["socket"]
-    ready = address.replace("ws://", "http://").replace("/ws", "/ready")
-    while (await asked(http, ready)).get("status") != "ready":
-        await asyncio.sleep(0.01)
-    return address
 
 
 async def announced(bus, heard):
@@ -158,9 +151,14 @@ async def test_from_the_evenings_bars_to_the_first_tickers_at_four(tmp_path, eve
         return {"at": f"{clock.now().astimezone(NEW_YORK):%H:%M:%S}"} | event
 
     with capture_logs(processors=[stamped]) as log:
-        async with product(tmp_path, clock) as (page, bus), aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+        async with (
+            product(tmp_path, clock, cycle_seconds=CYCLE_SECONDS if every_second else 1) as (page, bus),
+            aiohttp.ClientSession() as http,
+            asyncio.TaskGroup() as group,
+        ):
             watcher, heard, states = Watcher(clock), [], []
-            listening = [group.create_task(announced(bus, heard)), group.create_task(watcher.listen(await socket_of(http, page)))]
+            address = (await asked(http, page + "api/config"))["socket"]
+            listening = [group.create_task(announced(bus, heard)), group.create_task(watcher.listen(address))]
             for awake_at, until in TURNS:
                 if not every_second:
                     clock._now = awake_at

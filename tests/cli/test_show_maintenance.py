@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tradeul.cli.show_maintenance import JsonLines, Terminal, status_view
-from tradeul.maintenance.report import Partition, Status
+from tradeul.maintenance.report import Partition, Status, Trust
 from tradeul.maintenance.server import Foreseen, Triggered
 from tradeul.records.events import Progress
 from tradeul.records.partitions import LedgerRow, State
@@ -73,7 +73,19 @@ def test_a_dry_run_with_nothing_to_do_says_so_to_a_program_too(capsys):
 def status():
     counts = {"ohlc_daily": {State.COMPLETED: 235, State.FAILED: 25}}
     partitions = [partition(number, State.FAILED) for number in range(25)] + [partition(25, State.COMPLETED)]
-    return Status("today's numbers: none yet", SESSION, "SIMULATED", BEGUN, BEGUN, 25, None, counts, partitions)
+    return Status(
+        "today's numbers: none yet",
+        SESSION,
+        "SIMULATED",
+        BEGUN,
+        BEGUN,
+        25,
+        None,
+        counts,
+        partitions,
+        (),
+        Trust(False, None, None, 0, (0, 260), (0, 30)),
+    )
 
 
 def test_status_shows_the_sentence_first_and_only_what_is_not_complete(status):

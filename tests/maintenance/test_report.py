@@ -3,7 +3,7 @@ from datetime import date, datetime, time, timedelta
 import msgspec
 
 from tradeul.maintenance.datasets import DATASETS, Schedule, Windows
-from tradeul.maintenance.report import sessions_behind, status, summary, wanted, worst
+from tradeul.maintenance.report import sessions_behind, status, summary, trust, wanted, worst
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import LedgerRow, State
 
@@ -24,18 +24,22 @@ def ledger(**of_last_slots):
 
 
 def test_one_sentence_says_how_far_todays_numbers_can_be_trusted():
-    assert summary(ledger(got=11_820), SCHEDULE, NOW) == ("today's numbers: 11,820 of 11,846 tickers, 26 missing, RVOL over 20 sessions")
-    assert summary(ledger(), SCHEDULE, NOW) == "today's numbers: 11,846 of 11,846 tickers, RVOL over 20 sessions"
+    assert summary(trust(ledger(got=11_820), SCHEDULE, NOW)) == (
+        "today's numbers: 11,820 of 11,846 tickers, 26 missing, RVOL over 20 sessions"
+    )
+    assert summary(trust(ledger(), SCHEDULE, NOW)) == "today's numbers: 11,846 of 11,846 tickers, RVOL over 20 sessions"
 
 
 def test_more_than_usual_is_not_less_than_nothing():
     rows = ledger()
     del rows["volume_slots", LAST]
-    assert "11,830 of 11,830 tickers, RVOL over 20 sessions; history so far: 29 of 30 of slots" in summary(rows, SCHEDULE, NOW)
+    assert "11,830 of 11,830 tickers, RVOL over 20 sessions; history so far: 29 of 30 of slots" in summary(trust(rows, SCHEDULE, NOW))
 
 
 def test_before_the_first_load_it_says_none_and_how_far_it_is():
-    assert summary({}, SCHEDULE, NOW) == ("today's numbers: none yet; history so far: 0 of 260 sessions of daily bars and 0 of 30 of slots")
+    assert summary(trust({}, SCHEDULE, NOW)) == (
+        "today's numbers: none yet; history so far: 0 of 260 sessions of daily bars and 0 of 30 of slots"
+    )
 
 
 def test_a_session_that_closed_early_is_not_averaged_over():
@@ -44,7 +48,7 @@ def test_a_session_that_closed_early_is_not_averaged_over():
         (dataset, each): LedgerRow(dataset=dataset, session=each, state=State.COMPLETED, expected=5, got=5)
         for dataset, each in wanted(Schedule(nyse(), Windows(260, 20, 20)), december)
     }
-    assert "RVOL over 18 sessions" in summary(rows, Schedule(nyse(), Windows(260, 20, 20)), december)
+    assert "RVOL over 18 sessions" in summary(trust(rows, Schedule(nyse(), Windows(260, 20, 20)), december))
 
 
 def test_behind_is_every_session_that_is_not_as_good_as_it_can_be():

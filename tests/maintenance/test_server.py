@@ -122,6 +122,30 @@ async def test_a_second_trigger_joins_the_first(stand):
     hold.set()
 
 
+async def test_a_run_tells_since_when_its_step_is_under_way_and_what_it_has_cost(stand):
+    house, hold = stand.house, asyncio.Event()
+    real = house.market.grouped_daily
+    house.service._requests = lambda: sum(house.market.calls.values())
+    house.service.adopt(house.windows)
+
+    async def wait(session):
+        bars = await real(session)
+        await hold.wait()
+        return bars
+
+    house.market.grouped_daily = wait
+    await stand.trigger(202, '{"target_date":"2026-03-05","only":"ohlc_daily","force":true}')
+    async with asyncio.timeout(10):
+        while (run := (await stand.ask("/status"))["run"])["requests"] != 1:
+            await asyncio.sleep(0)
+    assert (run["progress"]["task"], run["progress"]["done"]) == ("ohlc_daily", 0)
+    assert run["progress_since"] == "2026-03-09T13:28:40Z"
+    hold.set()
+    await house.clock.settle()
+    done = (await stand.ask("/runs"))[0]
+    assert (done["requests"], done["progress_since"], done["progress"]) == (1, None, None)
+
+
 async def test_a_dry_run_says_the_steps_and_begins_none(stand):
     body = f'{{"target_date":"{EARLIER}","force":true,"dry_run":true}}'
     answer = await stand.trigger(200, body)

@@ -1,7 +1,10 @@
+import inspect
+import re
 from datetime import date, time, timedelta
 
 from tests.maintenance.conftest import CALENDAR, SESSION, START
 from tests.maintenance.simulated import reconciled
+from tests.shown import text_of
 from tradeul.errors import Unauthorized, VendorUnavailable
 from tradeul.maintenance.datasets import Schedule, Windows
 from tradeul.maintenance.trouble import LEAST_FREE_BYTES, late_sessions, trouble
@@ -40,6 +43,14 @@ def test_a_failed_task_is_one_alarm_with_its_newest_reason():
     standing = trouble(full(START), SCHEDULE, START, run, None)
     assert list(standing) == ["task:ohlc_daily"]
     assert all(words in standing["task:ohlc_daily"] for words in ("2 sessions", "of 2026-03-06", "AAA"))
+
+
+def test_the_documentation_has_a_remedy_for_each_alarm_and_for_no_other():
+    section = text_of("docs/operations.md").split("## Alarms")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([^`]+)` \|.*\|(.*)\|$", section, re.MULTILINE))
+    raised = re.findall(r'standing\[f?"(.+?)"\] = ', inspect.getsource(trouble))
+    assert sorted(rows) == sorted(name.replace("{name}", "NAME") for name in raised)
+    assert all(remedy.strip() for remedy in rows.values())
 
 
 class Kept:

@@ -24,11 +24,16 @@ def made_schemas():
     spec = importlib.util.spec_from_file_location("make_schemas", ROOT / "scripts" / "make_schemas.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.schemas()
+    return module
 
 
 def test_the_schema_files_are_those_of_the_records():
-    assert {path.name: path.read_text() for path in FOLDER.glob("*.schema.json")} == made_schemas(), REMAKE
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.schema.json")} == made_schemas().schemas(), REMAKE
+
+
+def test_the_pages_types_are_those_of_the_schema_files():
+    maker = made_schemas()
+    assert maker.TYPES.read_text() == maker.page_types({path.name: path.read_text() for path in FOLDER.glob("*.schema.json")}), REMAKE
 
 
 def wire_fields(kind):

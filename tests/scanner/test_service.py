@@ -18,6 +18,7 @@ from tradeul.clock import SteppedClock, SystemClock
 from tradeul.errors import BusUnavailable
 from tradeul.market_calendar import nyse
 from tradeul.records.events import BaselinesChanged, VariantsWatched
+from tradeul.records.explanations import ExplainRequest
 from tradeul.records.filings import Article
 from tradeul.records.messages import Delta, Snapshot, decode
 from tradeul.scanner import variants
@@ -486,7 +487,7 @@ async def test_before_the_first_frame_there_is_nothing_to_explain(make, tmp_path
     async with standing(make, tmp_path) as stand:
         stand.tickers = {}
         await stand.cycle()
-        assert "winners has no frame for this session yet" in (await stand.scanner.explain("winners", "A")).not_now
+        assert "winners has no frame for this session yet" in stand.scanner.explain(ExplainRequest("", "winners", "A")).not_now
 
 
 def with_membership(stand, epoch, **options):
@@ -638,8 +639,8 @@ async def test_a_list_in_another_class_is_scanned_while_somebody_watches_it(make
         assert len(await stand.bus.redis.keys("scanner:*")) == 2 * BUILT_IN
         assert len(await stand.bus.get_lists()) == BUILT_IN
         assert not [each for each in stand.log.read(make.session) if "~" in each.list]
-        assert (await stand.scanner.explain("winners~leveraged", "L")).explanation.on_list  # watched or not
-        assert (await stand.scanner.explain("winners~bonds", "L")).unknown_list
+        assert stand.scanner.explain(ExplainRequest("", "winners~leveraged", "L")).explanation.on_list  # watched or not
+        assert stand.scanner.explain(ExplainRequest("", "winners~bonds", "L")).unknown_list
         delta = (await stand.cycle(F={"price": 151}))["winners~etf"]
         assert [type(step).__name__ for step in delta.deltas] == ["Update"]
         monkeypatch.setattr(variants, "KEPT_SECONDS", 0.0)

@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+SMALL = {"width": 1100, "height": 640}  # wide enough for all groups; what is not drawn costs nothing
 GRID = '.grid[data-list="high_volume"]'
 PANEL = f".panel:has({GRID})"
 
@@ -28,7 +29,7 @@ async def comes_to(page, expected):
 
 
 async def test_columns_sort_and_filter_are_a_persons_and_come_back_after_a_reload(open_page, stand):
-    watched = await open_page()
+    watched = await open_page(viewport={"width": 1900, "height": 640})  # every column is drawn
     page = watched.page
     await expect(page.locator(f"{GRID} .ag-row").first).to_be_visible()
     await expect(header(page, "baseline")).to_have_count(1)
@@ -68,7 +69,7 @@ async def press_freeze(page):
 
 
 async def test_the_freeze_key_holds_the_order_while_numbers_go_on_and_says_so(open_page, stand):
-    page = (await open_page()).page
+    page = (await open_page(viewport=SMALL)).page
     await expect(page.locator(f"{GRID} .ag-row").first).to_be_visible()
     held = await symbols(page)
     await press_freeze(page)
@@ -89,7 +90,7 @@ async def test_the_freeze_key_holds_the_order_while_numbers_go_on_and_says_so(op
 
 
 async def test_under_a_moving_pointer_no_row_jumps_away(open_page, stand):
-    page = (await open_page()).page
+    page = (await open_page(viewport=SMALL)).page
     await page.locator(f"{GRID} .ag-row").nth(3).hover()
     await expect(page.locator(f"{PANEL} .count")).to_contain_text("order held")
     await page.mouse.move(5, 5)
@@ -97,7 +98,7 @@ async def test_under_a_moving_pointer_no_row_jumps_away(open_page, stand):
 
 
 async def test_who_left_is_struck_through_while_the_order_is_held_and_goes_then(open_page, stand):
-    watched = await open_page()
+    watched = await open_page(viewport=SMALL)
     page = watched.page
     await expect(page.locator(f"{GRID} .ag-row").first).to_be_visible()
     await press_freeze(page)

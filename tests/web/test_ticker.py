@@ -123,8 +123,12 @@ async def test_panels_of_a_colour_follow_the_chosen_row_others_do_not(open_page,
         await panel.get_by_label("Colour group").select_option("b")
         await cell(page, "gappers_up", 2).click()
         await expect(field).to_have_value(second)
+        await page.locator('.panel:has([data-list="gappers_up"])').get_by_label("Colour group").select_option("b")
+        await cell(page, "gappers_up", 0).click()
+        await expect(field).to_have_value(first)
         await panel.get_by_label("Colour group").select_option("a")
-        await expect(field).to_have_value(third)
+        await expect(field).to_have_value(third)  # as that colour was left
+        await page.locator('.panel:has([data-list="gappers_up"])').get_by_label("Colour group").select_option("a")
         await field.fill("brk.b")
         await field.press("Enter")
         await select(page, "Facts")

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+SMALL = {"width": 1100, "height": 640}  # wide enough for all groups; what is not drawn costs nothing
 
 
 def tab(page, name):
@@ -31,11 +32,9 @@ async def layouts(page, button=None):
 
 
 async def test_what_is_arranged_and_named_comes_back_after_a_reload_and_in_another_browser(open_page, stand):
-    watched = await open_page()
+    watched = await open_page(viewport=SMALL)
     page = watched.page
     await tab(page, "New highs").press("Delete")
-    await group(page, "Winners").get_by_role("button", name="Fill the workspace").click()
-    await group(page, "Winners").get_by_role("button", name="Fill the workspace").click()
     await layouts(page)
     await page.get_by_role("textbox", name="Name").fill("morning")
     await page.keyboard.press("Enter")
@@ -53,7 +52,7 @@ async def test_what_is_arranged_and_named_comes_back_after_a_reload_and_in_anoth
     await expect(page.locator("section.market b").first).to_be_visible()
     for name in ("New highs", "Losers"):
         await expect(tab(page, name)).to_have_count(0)
-    other = await open_page()
+    other = await open_page(viewport=SMALL)
     await expect(tab(other.page, "Losers")).to_be_visible()
     await layouts(other.page, "morning")
     await expect(tab(other.page, "Losers")).to_have_count(0)
@@ -65,7 +64,7 @@ async def test_what_is_arranged_and_named_comes_back_after_a_reload_and_in_anoth
 
 
 async def test_a_group_moves_to_a_window_of_its_own_and_back_and_its_rows_go_on(open_page, stand):
-    watched = await open_page()
+    watched = await open_page(viewport=SMALL)
     page = watched.page
     await expect(page.locator('.grid[data-list="high_volume"] .ag-row').first).to_be_visible()
     async with page.expect_popup() as opening:
@@ -88,8 +87,8 @@ async def test_a_group_moves_to_a_window_of_its_own_and_back_and_its_rows_go_on(
     assert not watched.complaints + complaints
 
 
-async def test_a_panel_floats_docks_again_and_is_found_by_the_chooser(open_page):
-    page = (await open_page()).page
+async def test_a_panel_floats_docks_again_is_found_by_the_chooser_and_a_layout_goes_to_a_file_and_back(open_page, tmp_path):
+    page = (await open_page(viewport=SMALL)).page
     await group(page, "High volume").get_by_role("button", name="Float").click()
     await expect(page.locator(".dv-resize-container", has=tab(page, "High volume"))).to_be_visible()
     await group(page, "High volume").get_by_role("button", name="Float").click()
@@ -98,10 +97,6 @@ async def test_a_panel_floats_docks_again_and_is_found_by_the_chooser(open_page)
     await group(page, "Winners").get_by_role("button", name="Add a panel").click()
     await page.get_by_role("dialog").get_by_role("button", name="High volume").click()
     await expect(group(page, "Winners").get_by_role("tab", name="High volume", selected=True)).to_be_visible()
-
-
-async def test_a_layout_is_taken_along_as_a_file_and_another_file_is_refused_with_a_sentence(open_page, tmp_path):
-    page = (await open_page()).page
     await close(page, "New highs")
     await layouts(page)
     async with page.expect_download() as saving:

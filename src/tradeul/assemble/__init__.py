@@ -26,6 +26,7 @@ from tradeul.api.layouts import LayoutRoutes
 from tradeul.api.maintenance import MaintenanceRoutes
 from tradeul.api.server import ApiServer
 from tradeul.api.simulated import SimulatedRoutes
+from tradeul.api.user_lists import UserListRoutes
 from tradeul.assemble.borders import Place, Run, Stores, open_stores, start_borders
 from tradeul.assemble.filings import filings_of
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
@@ -52,6 +53,7 @@ from tradeul.settings import Settings
 from tradeul.store.by_ticker import ByTicker, Looked
 from tradeul.store.filings import FilingsStore
 from tradeul.store.layouts import LayoutStore
+from tradeul.store.list_files import ListFiles
 from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
@@ -129,8 +131,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
         stack.enter_context(told_address(settings, maintenance_http.port))
         await gateway.started.wait()
         gateways.append(http_address(settings.host, gateway.port))
-        beside: list[Routes] = [history, FilingsRoutes(FilingsStore(catalog))]
-        beside += [LayoutRoutes(LayoutStore(catalog)), MaintenanceRoutes(maintenance_client)]
+        beside: list[Routes] = [history, FilingsRoutes(FilingsStore(catalog)), LayoutRoutes(LayoutStore(catalog))]
+        beside += [MaintenanceRoutes(maintenance_client), UserListRoutes(bus, ListFiles(settings.state / "lists"))]
         beside += [SimulatedRoutes(SimulatorClient(vendor.rest, vendor.key))] if place.simulated else []
         api = ApiServer(bus, clock, calendar, mode, callers, settings.api_port, gateway.port, watchdog, settings.public_socket, beside)
         access.on_change(lambda: show_mode(access.mode, live, scanner, maintenance_http, historical, api, filings_http))

@@ -27,6 +27,7 @@ from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.vendor import Vendor, real_vendor, simulated_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
+from tradeul.store.disk import disk_of
 from tradeul.store.lake import Lake
 
 FLAT_FILES_BUCKET = "flatfiles"
@@ -118,7 +119,16 @@ async def open_stores(
     access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
     alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
-    maintenance = MaintenanceService(*parts, access.windows, gateway_address, access, alarms, callers_of(settings).credentials())
+    maintenance = MaintenanceService(
+        *parts,
+        access.windows,
+        gateway_address,
+        access,
+        alarms,
+        callers_of(settings).credentials(),
+        requests=lambda: sum(http.statuses.values()) + sum(files.statuses.values()),
+        disk=lambda: disk_of(place.state),
+    )
 
     def adopt() -> None:
         http.limit_to(access.per_minute)

@@ -7,7 +7,7 @@ the readers of `topics.py` allow for.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from tradeul.bus.topics import (
     LISTS_KEY,
     MINUTES,
     POINTER_KEY,
+    PREVIEW,
     STREAM_LENGTH,
     TRADING_SESSION_KEY,
     UNIVERSE_KEY,
@@ -51,6 +52,7 @@ from tradeul.records.breadth import Breadth
 from tradeul.records.events import TradingSession
 from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.lists import ListDefinition, ListFrame
+from tradeul.records.previews import Preview, PreviewRequest
 from tradeul.records.runs import Run, RunStatus
 
 Answer = TypeVar("Answer")
@@ -58,6 +60,8 @@ COMMAND_TIMEOUT_SECONDS = 10.0
 PING_SECONDS = 2.0
 ANSWER_SECONDS = 5.0  # how long a question waits; a cycle and a scan take a tenth of it
 ANSWER_KEPT_SECONDS = 10
+SCANNER = "scanner", "`tradeul up` starts one"
+LIVE = "live feed", "`tradeul up` starts one, if the key's plan has more than closes"
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
@@ -217,35 +221,25 @@ class Bus:
             await redis.delete(frame_key(list_name))
 
     async def ask_to_explain(self, list_name: str, symbol: str) -> ExplainAnswer:
-        """Ask the scanner, and wait for its answer.
+        """Raises as `_ask`."""
+        return await self._ask(EXPLAIN, lambda key: ExplainRequest(key, list_name, symbol), ExplainAnswer, *SCANNER)
 
-        Raises:
-            NoAnswer: no scanner hears, or it does not answer in time.
-        """
-        key = answer_key(secrets.token_hex(8))
-        return await self._answered(
-            EXPLAIN, ExplainRequest(key, list_name, symbol), key, ExplainAnswer, "scanner", "`tradeul up` starts one"
-        )
+    async def ask_to_preview(self, text: str) -> Preview:
+        """What the list of ``text`` would be. Raises as `_ask`."""
+        return await self._ask(PREVIEW, lambda key: PreviewRequest(key, text), Preview, *SCANNER)
 
     async def ask_for_minutes(self, symbol: str) -> SessionMinutes:
-        """Ask live for the symbol's minute bars of the running session.
+        """The symbol's minute bars of the running session. Raises as `_ask`."""
+        return await self._ask(MINUTES, lambda key: MinutesRequest(key, symbol), SessionMinutes, *LIVE)
+
+    async def _ask(self, topic: Topic[Record], request: Callable[[str], Record], kind: type[Answer], who: str, remedy: str) -> Answer:
+        """Ask another service, and wait for the answer.
 
         Raises:
-            NoAnswer: no live listens to the market, or it does not answer in time.
+            NoAnswer: nobody hears, or no answer comes in time.
         """
         key = answer_key(secrets.token_hex(8))
-        return await self._answered(
-            MINUTES,
-            MinutesRequest(key, symbol),
-            key,
-            SessionMinutes,
-            "live feed",
-            "`tradeul up` starts one, if the key's plan has more than closes",
-        )
-
-    async def _answered(self, topic: Topic[Record], request: Record, key: str, kind: type[Answer], who: str, remedy: str) -> Answer:
-        """Raises NoAnswer: nobody hears, or no answer comes in time."""
-        if not await self.publish(topic, request):
+        if not await self.publish(topic, request(key)):
             raise NoAnswer(f"No {who} listens: {remedy}.")
         async with self._asking() as redis:
             found = await redis.blpop([key], timeout=ANSWER_SECONDS)

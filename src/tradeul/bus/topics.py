@@ -12,6 +12,7 @@
 | frames:{list}, scanner:* , scanner:deltas:{n} | ListFrame; encoded messages | scanner |
 | lists:watched | VariantsWatched | every gateway |
 | explain:ask; answer:{id} | ExplainRequest; a list with one ExplainAnswer, gone after 10 s | whoever asks; scanner |
+| lists:preview; answer:{id} | PreviewRequest; a list with one Preview, gone after 10 s | whoever asks; scanner |
 | minutes:ask; answer:{id} | MinutesRequest; a list with one SessionMinutes, gone after 10 s | whoever asks; live |
 | stream:sec:filings; stream:news | streams of Filing and of Article, trimmed; an entry's number is the catalog's | filings |
 | polygon_ws:active_tickers | set of the symbols now on any list; live asks quotes of them | scanner |
@@ -37,6 +38,7 @@ from tradeul.records.events import BaselinesChanged, FeedStatus, NewTradingDay, 
 from tradeul.records.explanations import ExplainRequest
 from tradeul.records.filings import FILINGS_STREAM, NEWS_STREAM, Article, Filing
 from tradeul.records.lists import ListDefinition
+from tradeul.records.previews import PreviewRequest
 
 Record = TypeVar("Record")
 DELTA_CHANNELS = 16
@@ -71,6 +73,7 @@ LISTS_CHANGED = Topic("lists:changed", tuple[ListDefinition, ...])
 VARIANTS_WATCHED = Topic("lists:watched", VariantsWatched)
 EXPLAIN = Topic("explain:ask", ExplainRequest)
 MINUTES = Topic("minutes:ask", MinutesRequest)
+PREVIEW = Topic("lists:preview", PreviewRequest)
 
 STREAM_LENGTH = 20_000  # entries: three busy days of filings
 FILINGS = Stream(FILINGS_STREAM, "filing", Filing)

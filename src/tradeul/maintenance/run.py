@@ -61,6 +61,7 @@ class Parts(msgspec.Struct, frozen=True):
     schedule: Schedule
     in_thread: InThread
     begin: Callable[[Coroutine[Any, Any, Landing]], asyncio.Task[Landing]]  # work that goes on meanwhile
+    requests: Callable[[], int] | None = None  # made with the vendor's key so far
 
 
 def gone(lake: Lake, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
@@ -76,7 +77,8 @@ class Reconciliation:
         self._lake, self._catalog, self._bus, self._clock = parts.lake, parts.catalog, parts.bus, parts.clock
         self._schedule, self._tasks, self._slots = parts.schedule, parts.tasks, parts.slots
         self._replaced, self._files_said = parts.replaced, dict[tuple[date, str], bool]()
-        self._in_thread, self._begin = parts.in_thread, parts.begin
+        self._in_thread, self._begin, self._requests = parts.in_thread, parts.begin, parts.requests
+        self._requests_before = self._requests() if self._requests else 0
         self._ledger: dict[Key, LedgerRow] = {}
         self._asked: dict[Step, asyncio.Task[Landing]] = {}
         self._given_up: set[tuple[str, bool]] = set()  # (dataset, ranged) that the vendor refuses or cannot serve now
@@ -94,6 +96,7 @@ class Reconciliation:
         self._reason: str | None = None
         self._seconds: dict[str, float] = {}
         self._progress: Progress | None = None
+        self._progress_since: datetime | None = None
         self.in_progress: frozenset[Key] = frozenset()
         self.ended = asyncio.Event()
         self.was_not_entitled = False  # a 403: what the key may ask should be looked at
@@ -305,7 +308,9 @@ class Reconciliation:
             self._slots.cleared()
 
     async def _report(self, dataset: str, done: int, total: int, detail: str) -> None:
-        self._progress = Progress(dataset, done, total, detail)
+        earlier, self._progress = self._progress, Progress(dataset, done, total, detail)
+        if earlier is None or (earlier.task, earlier.total) != (dataset, total) or done < earlier.done:
+            self._progress_since = self._clock.now()
         await self._bus.publish(MAINTENANCE_PROGRESS, self._progress)
 
     async def _tell(self, run: Run | None = None) -> None:
@@ -324,6 +329,8 @@ class Reconciliation:
             tasks=report.worst(self._ledger, self._wanted, self.in_progress),
             task_seconds=dict(self._seconds),
             progress=self._progress,
+            progress_since=self._progress_since,
+            requests=self._requests() - self._requests_before if self._requests else None,
         )
 
     async def _finish(self) -> Run:
@@ -332,7 +339,7 @@ class Reconciliation:
             rules.is_settled(self._ledger, self._schedule, *key, self.started_at) for key in self._wanted
         )
         failed = tuple(self._ledger[key] for key in sorted(self._wanted) if report.state_of(self._ledger, key) is State.FAILED)
-        run = msgspec.structs.replace(self.view(), finished_at=now, success=settled, failed=failed, progress=None)
+        run = msgspec.structs.replace(self.view(), finished_at=now, success=settled, failed=failed, progress=None, progress_since=None)
         await self._tell(run)
         seconds = (now - self.started_at).total_seconds()
         log.info(

@@ -57,6 +57,7 @@ from tradeul.ops.alarms import Alarms
 from tradeul.providers.ports import MarketData, MinuteFiles
 from tradeul.records.runs import WHOLE, Run, RunOptions
 from tradeul.store.catalog import Catalog
+from tradeul.store.disk import Disk
 from tradeul.store.lake import Lake
 
 __all__ = ["MaintenanceService", "Windows"]
@@ -83,8 +84,12 @@ class MaintenanceService:
         access: Access | None = None,
         alarms: Alarms | None = None,
         credentials: Mapping[str, str] | None = None,
+        requests: Callable[[], int] | None = None,
+        disk: Callable[[], Disk] | None = None,
     ) -> None:
-        """``credentials``: the headers that the gateway asks for."""
+        """``credentials``: the headers that the gateway asks for. ``requests``: made with the vendor's key so far."""
+        self._requests = requests
+        self._disk = disk
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
@@ -116,8 +121,8 @@ class MaintenanceService:
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
             MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
-        replaced = ReplacedFiles(files, lake, self._in_thread)
-        self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, self._in_thread, self._begin)
+        replaced, ways = ReplacedFiles(files, lake, self._in_thread), (self._in_thread, self._begin, self._requests)
+        self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, *ways)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -263,7 +268,8 @@ class MaintenanceService:
         ledger = {(row.dataset, row.session): row for row in rows}
         run, missing = self._current, self._access.missing if self._access else ()
         view, in_progress = (None, frozenset[Key]()) if run is None else (run.view(), run.in_progress)
-        return report.status(ledger, self._schedule, self._clock.now(), mode, view, in_progress, self.next_run_at, missing)
+        disk = await asyncio.to_thread(self._disk) if self._disk else None
+        return report.status(ledger, self._schedule, self._clock.now(), mode, view, in_progress, self.next_run_at, missing, disk)
 
     async def runs(self) -> list[Run]:
         """The run under way and the last ones, newest first."""

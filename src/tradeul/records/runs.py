@@ -43,6 +43,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tasks: dict[str, State] = {}  # of each dataset, the worst of its wanted partitions
     task_seconds: dict[str, float] = {}
     progress: Progress | None = None  # of the step under way
+    progress_since: datetime | None = None  # when that step began
+    requests: int | None = None  # made with the vendor's key meanwhile, live's among them; None: not counted
 
     @property
     def duration_seconds(self) -> float | None:

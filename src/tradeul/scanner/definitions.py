@@ -52,6 +52,10 @@ class ScanList(NamedTuple):
     def name(self) -> str:
         return self.definition.name
 
+    def is_same(self, other: "ScanList") -> bool:
+        """Whether both ask and show the same; compiled expressions cannot be compared."""
+        return self.definition == other.definition and self.floors == other.floors
+
 
 class _Variant(msgspec.Struct, forbid_unknown_fields=True):
     where: str | None = None
@@ -132,7 +136,7 @@ def _fields(body: dict[str, Any], place: str) -> _List:
 
 def _scan_list(name: str, found: _List, floors: tuple[Floor, ...], built_in: bool, place: str) -> ScanList:
     if NAME.fullmatch(name) is None:
-        raise ListError(f"{place}: a name has 1 to 40 small letters, digits and underscores, a letter first.")
+        raise ListError(f"{place}, name: it has 1 to 40 small letters, digits and underscores, a letter first.")
     if found.issue_class not in CLASSES:
         raise ListError(f"{place}, class: {found.issue_class!r} is none of {', '.join(CLASSES)}.")
     if not 1 <= found.limit <= MAX_ROWS:
@@ -265,10 +269,29 @@ class ListFolder:
             text = (self._folder / name).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ListError(f"{name}: cannot be read ({error}).") from error
-        found = parse(text, source=name, floors=self._built_in[0].floors if self._built_in else ())
+        found = parse(text, source=name, floors=self._floors)
+        self._refuse_taken(found, name)
+        return found
+
+    def check(self, text: str) -> ScanList:
+        """The one list of ``text``, as it would be in a file of its own name.
+
+        Raises:
+            ListError: it holds another number of lists, or the folder would refuse it.
+        """
+        found = parse(text, source="the text", floors=self._floors)
+        if len(found) != 1:
+            raise ListError(f"the text: {len(found)} lists; write one, as [lists.mine].")
+        self._refuse_taken(found, f"{found[0].name}.toml")
+        return found[0]
+
+    @property
+    def _floors(self) -> tuple[Floor, ...]:
+        return self._built_in[0].floors if self._built_in else ()
+
+    def _refuse_taken(self, found: Sequence[ScanList], name: str) -> None:
         taken = {other.name: "a built-in list" for other in self._built_in}
         taken |= {other.name: file for file, others in self._good.items() if file != name for other in others}
         for scan_list in found:
             if scan_list.name in taken:
-                raise ListError(f"{name}, list {scan_list.name!r}: the name belongs to {taken[scan_list.name]}; choose another.")
-        return found
+                raise ListError(f"{name}, list {scan_list.name!r}, name: it belongs to {taken[scan_list.name]}; choose another.")

@@ -90,7 +90,7 @@ def explain(market: Market, found: ScanList, symbol: str, last: Members, *, epoc
     place = market.join.place_of.get(symbol)
     question = found.questions[market.phase]
     conditions = () if place is None else tuple(_conditions(market, found, question, place, last))
-    ranked = [] if place is None else scan_places(market, [_unlimited(found)], last)[found.name].tolist()
+    ranked = [] if place is None else scan_places(market, [unlimited(found)], last)[found.name].tolist()
     rank = ranked.index(place) if place in ranked else None
     limit = found.definition.limit
     return Explanation(
@@ -112,7 +112,7 @@ def explain(market: Market, found: ScanList, symbol: str, last: Members, *, epoc
     )
 
 
-def _unlimited(found: ScanList) -> ScanList:
+def unlimited(found: ScanList) -> ScanList:
     return found._replace(definition=msgspec.structs.replace(found.definition, limit=EVERY_ROW))
 
 
@@ -142,7 +142,7 @@ def _conditions(market: Market, found: ScanList, question: Question, place: int,
     for text in and_parts(question.where.text):
         expression = compile_condition(text, KINDS, found.name)
         holds = market.table(sorted(expression.inputs), np.array([place])).select(expression.expr).item()
-        yield _condition(market, place, "where", text, holds, _named_in(text, expression.inputs))
+        yield _condition(market, place, "where", text, holds, named_in(text, expression.inputs))
 
 
 def _common(market: Market, found: ScanList, question: Question, place: int) -> Iterator[Condition]:
@@ -171,11 +171,11 @@ def _condition(
     inputs = tuple(_inputs(market, place, columns))
     # What a floor measures stands first; a part of `where` says itself that it has no value.
     asked = columns if name == "where" and holds is None else () if name in ("class", "corp_action", "where") or holds else columns[:1]
-    because = next((why for column in asked if (why := _why_unknown(market, place, column))), None)
+    because = next((why for column in asked if (why := why_unknown(market, place, column))), None)
     return Condition(name, asks, None if because else holds, applied, inputs, because, note)
 
 
-def _named_in(text: str, columns: frozenset[str]) -> list[str]:
+def named_in(text: str, columns: frozenset[str]) -> list[str]:
     """In the order of the text."""
     words = [found[0].strip('"').lower() for found in TOKEN.finditer(text)]
     return sorted(columns, key=lambda name: words.index(name) if name in words else len(words))
@@ -223,12 +223,12 @@ def _value(market: Market, place: int, name: str) -> object:
     return _finite(market, place, name)  # an input that is no column of its own, as `sessions`
 
 
-def _why_unknown(market: Market, place: int, name: str) -> str | None:
+def why_unknown(market: Market, place: int, name: str) -> str | None:
     """The first null behind a column, in words; None: it is known."""
     if _value(market, place, name) is not None:
         return None
     for inner in market.inputs_of(name):
-        if (why := _why_unknown(market, place, inner)) is not None:
+        if (why := why_unknown(market, place, inner)) is not None:
             return f"{name} is null: {why}"
     if name in NUMBERS_OF_BASELINES or name in TEXTS_OF_BASELINES or name == "expected_volume":
         return f"{name} is null: {_lacking(market, place)}"

@@ -73,6 +73,13 @@ def scan_places(market: Market, lists: Sequence[ScanList], last: Members) -> dic
     return {found.name: places[found.name] for found in lists}
 
 
+def asked_places(market: Market, found: ScanList, last: Members) -> Places:
+    """Of whom the list's own condition is asked."""
+    question = found.questions[market.phase]
+    kept = kept_members(found, question, last)
+    return _Common(market).candidates(found, question) if kept is None else _places_of(market, kept)
+
+
 def _places_of(market: Market, symbols: Sequence[str]) -> Places:
     there = market.join.place_of
     return np.array(sorted(there[symbol] for symbol in symbols if symbol in there), dtype=np.intp)

@@ -13,24 +13,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN, VARIANTS_WATCHED
+from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN, PREVIEW, VARIANTS_WATCHED, Topic
 from tradeul.clock import Clock
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.records.entitlements import Mode
-from tradeul.records.explanations import ExplainAnswer
+from tradeul.records.explanations import ExplainAnswer, ExplainRequest
 from tradeul.records.frame import MarketFrame
 from tradeul.records.lists import ListFrame, split_name
 from tradeul.records.messages import Rows, Snapshot, encode
+from tradeul.records.previews import Preview, PreviewRequest
 from tradeul.scanner.columns import Join, Market
 from tradeul.scanner.definitions import ListFolder, ScanList, built_in_lists
 from tradeul.scanner.deltas import after, follow, frame_of
 from tradeul.scanner.explain import answer
 from tradeul.scanner.membership import Membership
+from tradeul.scanner.preview import preview
 from tradeul.scanner.scan import lacking, scan_rows
 from tradeul.scanner.session_baselines import SessionBaselines
 from tradeul.scanner.summary import Summary
@@ -44,6 +46,7 @@ END_OF_SESSION = timedelta(seconds=1)  # live's last frame is of so long before
 
 log = structlog.get_logger()
 
+Asked = TypeVar("Asked", ExplainRequest, PreviewRequest)
 Outgoing = tuple[str, ListFrame, bytes, bool]
 
 
@@ -111,8 +114,10 @@ class ScannerService:
         await self.cycle()
         async with asyncio.TaskGroup() as tasks:
             listening = self._hear_of_baselines, self._look_for_baselines, self._hear_of_variants, self._told.follow
-            for loop in (self._cycle_on, self._explain_to_others, self._settle_on, *listening):
+            for loop in (self._cycle_on, self._settle_on, *listening):
                 tasks.create_task(loop())
+            tasks.create_task(self._answer_others(EXPLAIN, self.explain))
+            tasks.create_task(self._answer_others(PREVIEW, self.preview))
 
     async def cycle(self, as_of: datetime | None = None) -> None:
         """One round; ``as_of`` asks live for that market time."""
@@ -178,7 +183,7 @@ class ScannerService:
         fields = {"symbol", "rank", *found.cells}
         if earlier is None or earlier.session != self._session or any(set(row) != fields for row in earlier.rows):
             return []
-        phase = self._calendar.hours(self._session).phase(_instant(earlier.timestamp))
+        phase = self._calendar.hours(self._session).phase(datetime.fromtimestamp(earlier.timestamp / 1000, UTC))
         # A list that repeats the members of an earlier phase has handed them on.
         phase = found.questions[phase].members_of_last or phase
         if earlier.rows:
@@ -295,15 +300,19 @@ class ScannerService:
 
     # Questions
 
-    async def _explain_to_others(self) -> None:
-        async for request in self._bus.subscribe(EXPLAIN):
+    async def _answer_others(self, topic: Topic[Asked], think: Callable[[Asked], ExplainAnswer | Preview]) -> None:
+        """Between two cycles, so that what is told is of the last frame."""
+        async for request in self._bus.subscribe(topic):
             with self._clock.busy():
-                await self._bus.answer(request.reply_to, await self.explain(request.list, request.symbol))
+                async with self._turn:
+                    said = await asyncio.to_thread(think, request)
+                await self._bus.answer(request.reply_to, said)
 
-    async def explain(self, name: str, symbol: str) -> ExplainAnswer:
-        """As of the last frame; between two cycles, so that epoch and sequence are those of the market that is explained."""
-        async with self._turn:
-            return await asyncio.to_thread(answer, name, symbol, self._lists, self._sent, self._market, self._members)
+    def explain(self, asked: ExplainRequest) -> ExplainAnswer:
+        return answer(asked.list, asked.symbol, self._lists, self._sent, self._market, self._members)
+
+    def preview(self, asked: PreviewRequest) -> Preview:
+        return preview(asked.text, self._folder, self._market, self._members)
 
     # Lists
 
@@ -328,7 +337,7 @@ class ScannerService:
         own = self._folder.lists
         lists = [*own, *self._watched.variants(own, _seconds())]
         held = {found.name: found for found in self._lists}
-        edited = [found for found in lists if found.name not in held or not _same(held[found.name], found)]
+        edited = [found for found in lists if found.name not in held or not held[found.name].is_same(found)]
         removed = held.keys() - {found.name for found in lists}
         if not edited and not removed:
             return
@@ -376,11 +385,6 @@ class ScannerService:
             await self._baselines.look(session)
 
 
-def _same(one: ScanList, other: ScanList) -> bool:
-    """Whether both ask and show the same; compiled expressions cannot be compared."""
-    return one.definition == other.definition and one.floors == other.floors
-
-
 def _seconds() -> float:
     """How long ago a gateway spoke is the network's time, not the market's."""
     return asyncio.get_running_loop().time()
@@ -388,7 +392,3 @@ def _seconds() -> float:
 
 def _milliseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1000)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

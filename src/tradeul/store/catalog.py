@@ -7,7 +7,8 @@ what a state means is in `maintenance/ledger.py`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from importlib import resources
 from typing import Any
@@ -79,6 +80,7 @@ _runs = sa.Table(
     sa.Column("failed", sa.String, nullable=False),
     sa.Column("tasks", sa.String, nullable=False),
     sa.Column("task_seconds", sa.String, nullable=False),
+    sa.Column("requests", sa.Integer),
 )
 # What one column holds as JSON.
 _RUN_PARTS: dict[str, Any] = {
@@ -106,6 +108,15 @@ class Catalog:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def writing(self, what: str) -> Iterator[sa.Connection]:
+        """One transaction. Raises StoreError: the catalog did not take it; then none of it stands. ``what`` is named in the message."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"{what} could not be kept ({first_line(error)}): see to the disk's space and rights.") from error
 
     def ledger(self) -> list[LedgerRow]:
         with self.engine.connect() as connection:

@@ -8,16 +8,15 @@ what a form means, nor who is asked when (`filings/`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from tradeul.errors import StoreError
 from tradeul.records.filings import Article, Company, Filing
-from tradeul.store.catalog import METADATA, Catalog, Instant, first_line
+from tradeul.store.catalog import METADATA, Catalog, Instant
 
 _filings = sa.Table(
     "filings",
@@ -81,16 +80,10 @@ class Found(msgspec.Struct, frozen=True):
 
 class FilingsStore:
     def __init__(self, catalog: Catalog) -> None:
-        self._engine = catalog.engine
+        self._catalog, self._engine = catalog, catalog.engine
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """One transaction. Raises StoreError: the catalog did not take it; then none of it stands."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"Filings and news could not be kept ({first_line(error)}): see to the disk's space and rights.") from error
+    def _writing(self) -> AbstractContextManager[sa.Connection]:
+        return self._catalog.writing("Filings and news")
 
     def add_filings(self, filings: Iterable[Filing], told_since: datetime) -> list[Filing]:
         """Those that were not known; to a known one only filers are added that it did not name, and their tickers.

@@ -3,15 +3,13 @@
 Calls block: use a thread. It does not look into a layout; the page does.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import sqlalchemy as sa
 
-from tradeul.errors import StoreError, TooMany
-from tradeul.store.catalog import METADATA, Catalog, first_line
+from tradeul.errors import TooMany
+from tradeul.store.catalog import METADATA, Catalog
 
 MOST_LAYOUTS = 100
+WHAT = "The layout"
 
 _layouts = sa.Table(
     "layouts",
@@ -23,15 +21,7 @@ _layouts = sa.Table(
 
 class LayoutStore:
     def __init__(self, catalog: Catalog) -> None:
-        self._engine = catalog.engine
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The layout could not be kept ({first_line(error)}): see to the disk's space and rights.") from error
+        self._catalog, self._engine = catalog, catalog.engine
 
     def names(self) -> list[str]:
         with self._engine.connect() as connection:
@@ -48,7 +38,7 @@ class LayoutStore:
             TooMany: it would be one more than `MOST_LAYOUTS`.
             StoreError: the catalog did not take it.
         """
-        with self._writing() as connection:
+        with self._catalog.writing(WHAT) as connection:
             changed = sa.update(_layouts).where(_layouts.c.name == name).values(document=document)
             if connection.execute(changed).rowcount:
                 return
@@ -63,5 +53,5 @@ class LayoutStore:
         Raises:
             StoreError: the catalog did not take it.
         """
-        with self._writing() as connection:
+        with self._catalog.writing(WHAT) as connection:
             return connection.execute(sa.delete(_layouts).where(_layouts.c.name == name)).rowcount > 0

@@ -3,14 +3,16 @@
 import { Api } from "./feed/api.mjs";
 import { Feed } from "./feed/feed.mjs";
 import { sessionDate } from "./format.mjs";
-import { Signal } from "./signal.mjs";
 import { startActivity } from "./panels/activity.mjs";
+import { showMarks } from "./panels/marking.mjs";
+import { Signal } from "./signal.mjs";
 import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
 import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
 import { servePeople } from "./workspace/people.mjs";
 import { askForToken } from "./workspace/login.mjs";
+import { Marks } from "./workspace/marks.mjs";
 import { say } from "./workspace/notice.mjs";
 import { KINDS } from "./workspace/panels.mjs";
 import { Settings } from "./workspace/settings.mjs";
@@ -24,6 +26,7 @@ translate(document);
 
 export { desk, workspace }; // for a console, and for tests that compare what is held
 
+const settings = new Settings();
 const feed = new Feed((config) => Object.assign(desk.config, config));
 
 /** @type {Desk} */
@@ -32,7 +35,8 @@ const desk = {
   api: new Api(() => feed.connection.refuse()),
   links: new Links(),
   commands: new Commands(),
-  settings: new Settings(),
+  settings,
+  marks: new Marks(settings, feed.day),
   config: { socket: "", mode: "", simulated: false, version: "" },
   issueClass: new Signal(""),
   frozen: new Signal(false),
@@ -46,6 +50,7 @@ const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
 servePeople(desk, workspace);
+desk.commands.add({ id: "marks", title: () => t("marks.title"), run: () => showMarks(desk) });
 startActivity(desk);
 freezeBy(desk.commands, desk.frozen);
 askForToken(desk);

@@ -5,9 +5,12 @@ const LONGEST_WAIT_MS = 15_000;
 const SILENCE_MS = 15_000; // the gateway says `status` every 5 s
 const PING_MS = 10_000;
 
+/** @typedef {import("./messages.d.ts").ServerMessage} ServerMessage */
+/** @typedef {import("./messages.d.ts").ClientMessage} ClientMessage */
+
 /**
  * @typedef {{socket: string, mode: string, simulated: boolean, version: string}} Config
- * @typedef {{onState: (state: "connecting" | "open" | "lost" | "refused") => void, onConfig: (config: Config) => void, onMessage: (message: any) => void}} Handlers
+ * @typedef {{onState: (state: "connecting" | "open" | "lost" | "refused") => void, onConfig: (config: Config) => void, onMessage: (message: ServerMessage) => void}} Handlers
  */
 
 export class Connection {
@@ -55,7 +58,8 @@ export class Connection {
   }
 
   sayTold() {
-    for (const what of ["filings", "news"]) this.say({ action: `${this.wantsTold ? "" : "un"}subscribe_${what}` });
+    this.say({ action: this.wantsTold ? "subscribe_filings" : "unsubscribe_filings" });
+    this.say({ action: this.wantsTold ? "subscribe_news" : "unsubscribe_news" });
   }
 
   /** @param {string} list */
@@ -68,7 +72,7 @@ export class Connection {
       const [name, issueClass] = list.split("~");
       if (this.asked.has(list) || !this.known.has(name)) continue;
       this.asked.add(list);
-      this.say({ action: "subscribe", list: name, class: issueClass });
+      this.say({ action: "subscribe", list: name, class: /** @type {import("./messages.d.ts").Subscribe["class"]} */ (issueClass) });
     }
   }
 
@@ -109,10 +113,10 @@ export class Connection {
     };
   }
 
-  /** @param {any} message */
+  /** @param {ServerMessage} message */
   hear(message) {
     if (message.type === "connected") {
-      this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+      this.known = new Set(message.lists.map(({ name }) => name));
       // Of lists that are gone the gateway has ended the subscriptions; one that comes back is asked for again.
       for (const list of this.asked) if (!this.known.has(list.split("~")[0])) this.asked.delete(list);
       if (this.failures || !this.asked.size) this.say({ action: "ping" });
@@ -155,7 +159,7 @@ export class Connection {
     this.retryLater();
   }
 
-  /** @param {object} message */
+  /** @param {ClientMessage} message */
   say(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }

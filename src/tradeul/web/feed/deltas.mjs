@@ -2,8 +2,11 @@
 
 const ASK_AGAIN_MS = 5000; // the gateway may have refused the first request for its limits
 
+/** @typedef {import("./messages.d.ts").Row} Row */
+/** @typedef {import("./messages.d.ts").Snapshot} Snapshot */
+/** @typedef {import("./messages.d.ts").Delta} Delta */
+
 /**
- * @typedef {{symbol: string, rank: number, [column: string]: unknown}} Row
  * @typedef {{session: string, epoch: number, sequence: number, rows: ReadonlyMap<string, Row>, lacking: string[]}} ListState
  * @typedef {{add: Row[], update: Row[], remove: Row[]}} Changes  what a table must do to follow
  * @typedef {{list?: string, changes?: Changes, ask?: string, cleared?: boolean}} Heard
@@ -29,11 +32,11 @@ export class Follower {
     this.askedAt.clear();
   }
 
-  /** @param {any} message @param {number} nowMs @returns {Heard} */
+  /** @param {import("./messages.d.ts").ServerMessage} message @param {number} nowMs @returns {Heard} */
   hear(message, nowMs) {
     switch (message.type) {
       case "connected": {
-        this.known = new Set(message.lists.map((/** @type {{name: string}} */ { name }) => name));
+        this.known = new Set(message.lists.map(({ name }) => name));
         for (const list of this.held.keys()) if (!this.known.has(list.split("~")[0])) this.forget(list);
         return { cleared: this.enter(message.session) }; // on a new socket perhaps an earlier one: a market that was begun again
       }
@@ -75,11 +78,11 @@ export class Follower {
     return true;
   }
 
-  /** @param {any} message @param {number} nowMs @returns {Heard} */
+  /** @param {Snapshot | Delta} message @param {number} nowMs @returns {Heard} */
   follow(message, nowMs) {
-    const { list, type } = message;
+    const { list } = message;
     const held = this.held.get(list);
-    if (type === "snapshot") {
+    if (message.type === "snapshot") {
       const state = fromSnapshot(message);
       if (!state) return this.ask(list, nowMs);
       this.held.set(list, state);
@@ -103,9 +106,9 @@ export class Follower {
   }
 }
 
-/** Null when its rows are not ranked from 0 on. @param {any} snapshot @returns {ListState | null} */
+/** Null when its rows are not ranked from 0 on. @param {Snapshot} snapshot @returns {ListState | null} */
 export function fromSnapshot({ session, epoch, sequence, rows, lacking = [] }) {
-  const bySymbol = new Map(rows.map((/** @type {Row} */ row) => [row.symbol, row]));
+  const bySymbol = new Map(rows.map((row) => [row.symbol, row]));
   return bySymbol.size === rows.length && areRanked(bySymbol) ? { session, epoch, sequence, lacking, rows: bySymbol } : null;
 }
 
@@ -114,7 +117,7 @@ export function fromSnapshot({ session, epoch, sequence, rows, lacking = [] }) {
  * Rows are replaced, never changed in place, so that a table sees the difference.
  *
  * @param {ListState | undefined} state
- * @param {any} delta
+ * @param {Delta} delta
  * @returns {{state: ListState, changes: Changes} | null}
  */
 export function applyDelta(state, delta) {

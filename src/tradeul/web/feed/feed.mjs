@@ -8,7 +8,8 @@ import { ProductClock } from "./product_clock.mjs";
 /**
  * @typedef {import("./deltas.mjs").ListState} ListState
  * @typedef {import("./deltas.mjs").Changes} Changes
- * @typedef {{name: string, title: string, where: string, order: [string, string][], columns: string[], class: string}} Head  a list there is
+ * @typedef {import("./messages.d.ts").ListHead} Head  a list there is
+ * @typedef {import("./messages.d.ts").Filing | import("./messages.d.ts").Article} Told
  * @typedef {"connecting" | "open" | "lost" | "refused"} ConnectionState  refused: no token, or a wrong one
  * @typedef {{connection: ConnectionState, session: string | null, phase: string | null, mode: string | null,
  *   stale: boolean, ageMs: number | null, lagMs: number | null, refused: number}} Status  `refused`: messages of an older session
@@ -32,7 +33,7 @@ export class Feed {
     this.follower = new Follower();
     /** @type {Map<string, Set<Watcher>>} */
     this.watchers = new Map();
-    /** @type {Set<(message: any) => void>} */
+    /** @type {Set<(message: Told) => void>} */
     this.toldListeners = new Set();
     this.connection = new Connection({
       onState: (connection) => {
@@ -63,7 +64,7 @@ export class Feed {
     };
   }
 
-  /** Filings and news as they appear. @param {(message: any) => void} listener @returns {() => void} stop */
+  /** Filings and news as they appear. @param {(message: Told) => void} listener @returns {() => void} stop */
   told(listener) {
     this.toldListeners.add(listener);
     this.connection.wantTold(true);
@@ -73,7 +74,7 @@ export class Feed {
     };
   }
 
-  /** @param {any} message */
+  /** @param {import("./messages.d.ts").ServerMessage} message */
   hear(message) {
     const heard = this.follower.hear(message, performance.now());
     const refused = (message.type === "snapshot" && heard.list === undefined) || (message.type === "new_day" && !heard.cleared);
@@ -94,7 +95,7 @@ export class Feed {
     if (message.type === "filing" || message.type === "news") for (const listener of [...this.toldListeners]) listener(message);
   }
 
-  /** @param {any} message */
+  /** @param {import("./messages.d.ts").ServerMessage} message */
   note(message) {
     switch (message.type) {
       case "connected":

@@ -8,6 +8,8 @@ import { has, t } from "../words/words.mjs";
 import { GROUPS } from "../workspace/links.mjs";
 import { chooseColumns } from "./chooser.mjs";
 import { gridOptions } from "./grid.mjs";
+import { markRows, marking, pinnedFirst } from "./marking.mjs";
+import { groupField } from "./group_field.mjs";
 import { Rows } from "./rows.mjs";
 import { openTicker } from "./ticker.mjs";
 
@@ -21,18 +23,19 @@ const POINTER_RESTS_MS = 1500;
 const KEPT = /** @type {const} */ (["columnOrder", "columnSizing", "columnVisibility", "sort", "filter"]); // of the grid's state, in the layout
 
 class ListPanel {
-  /** @param {Desk} desk @param {{list: string, view?: GridState}} params */
-  constructor(desk, { list, view }) {
+  /** @param {Desk} desk @param {{list: string, view?: GridState, group?: string}} params */
+  constructor(desk, { list, view, group = GROUPS[0] }) {
     this.desk = desk;
     this.name = list;
     this.view = view;
+    this.group = group;
     /** @type {import("../feed/deltas.mjs").ListState | undefined} */
     this.state = undefined;
     this.element = element("section", "panel");
     this.count = element("span", "count");
     this.asks = element("p", "asks");
     const top = element("header");
-    top.append(this.count, this.asks, button(t("columns.title"), () => this.choose(), "plain small"));
+    top.append(this.count, this.asks, groupField(group, (chosen) => this.turn(chosen)), button(t("columns.title"), () => this.choose(), "plain small"));
     this.body = element("div", "grid");
     this.body.dataset.list = list;
     this.rows = new Rows(this.body);
@@ -43,13 +46,20 @@ class ListPanel {
     /** @type {string | undefined} */
     this.watched = undefined;
     this.stops = [desk.feed.lists.listen(() => this.define()), desk.issueClass.listen(() => this.follow()), desk.frozen.listen(() => this.hold())];
+    this.stops.push(markRows(this.body, () => this.grid, desk));
     this.body.addEventListener("pointermove", (event) => this.point(event));
     this.body.addEventListener("pointerleave", () => this.unpoint());
     this.define();
   }
 
   params() {
-    return this.view ? { list: this.name, view: this.view } : { list: this.name };
+    return { list: this.name, ...(this.view ? { view: this.view } : {}), ...(this.group === GROUPS[0] ? {} : { group: this.group }) };
+  }
+
+  /** Whose panels follow the row that is chosen here. @param {string} group */
+  turn(group) {
+    this.group = group;
+    this.desk.changed(this);
   }
 
   /** What the list asks and shows, which may change while it stands. */
@@ -93,10 +103,14 @@ class ListPanel {
   /** What the grid has of this panel. @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>} */
   own() {
     return {
-      ...choosing(this.desk),
+      ...marking(this.desk.marks),
+      ...choosing(this.desk, () => this.group),
       initialState: this.view,
       getDocument: () => this.element.ownerDocument, // that of a window of its own, perhaps
-      postSortRows: ({ nodes }) => this.rows.sort(nodes),
+      postSortRows: ({ nodes }) => {
+        this.rows.sort(nodes);
+        pinnedFirst(this.desk.marks, nodes);
+      },
       onFilterChanged: () => this.describe(),
       onStateUpdated: ({ state, sources }) => {
         if (sources.includes("gridInitializing") || !KEPT.some((name) => sources.includes(name))) return;
@@ -206,16 +220,19 @@ class ListPanel {
 
 /**
  * A row is chosen by a click or the space bar: the panels of the colour group show its symbol. A double click or Enter opens them.
- * @param {Desk} desk @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>}
+ * A list of no group opens the first one's.
+ * @param {Desk} desk @param {() => string} groupNow
+ * @returns {import("ag-grid-community").GridOptions<import("../feed/deltas.mjs").Row>}
  */
-function choosing(desk) {
+function choosing(desk, groupNow) {
+  const choose = (/** @type {string} */ symbol) => groupNow() && desk.links.of(groupNow()).choose(symbol);
   return {
-    onRowClicked: ({ data }) => data && desk.links.of(GROUPS[0]).choose(data.symbol),
-    onRowDoubleClicked: ({ data }) => data && openTicker(desk, data.symbol),
+    onRowClicked: ({ data }) => data && choose(data.symbol),
+    onRowDoubleClicked: ({ data }) => data && openTicker(desk, data.symbol, groupNow() || undefined),
     onCellKeyDown: ({ data, event }) => {
       const { key } = /** @type {KeyboardEvent} */ (event);
-      if (data && key === " ") desk.links.of(GROUPS[0]).choose(data.symbol);
-      if (data && key === "Enter") openTicker(desk, data.symbol);
+      if (data && key === " ") choose(data.symbol);
+      if (data && key === "Enter") openTicker(desk, data.symbol, groupNow() || undefined);
     },
   };
 }

@@ -7,8 +7,9 @@ import { Signal } from "../signal.mjs";
 import { followTicker } from "../feed/ticker.mjs";
 import { t } from "../words/words.mjs";
 import { GROUPS } from "../workspace/links.mjs";
-import { plain } from "./plain.mjs";
+import { groupField } from "./group_field.mjs";
 import { addressOf, chooseTemplate } from "./link_out.mjs";
+import { plain } from "./plain.mjs";
 
 /**
  * @typedef {import("../workspace/panels.mjs").Desk} Desk
@@ -159,7 +160,6 @@ export class TickerPanel {
   turn(group, symbol = this.symbol) {
     this.stopLink?.();
     this.group = group;
-    this.element.dataset.group = group;
     const { link } = this;
     this.stopLink = link?.listen((chosen) => this.show(chosen ?? undefined));
     this.show(link?.symbol ?? symbol);
@@ -200,16 +200,11 @@ export class TickerPanel {
   /** @param {HTMLElement[]} tools */
   head(tools) {
     const head = element("header", "ticker-head");
-    const group = /** @type {HTMLSelectElement} */ (element("select", "group"));
-    group.ariaLabel = t("ticker.group");
-    group.title = t("ticker.group.help");
-    for (const name of [...GROUPS, ""]) group.append(new Option(name ? name.toUpperCase() : t("ticker.unlinked"), name, false, name === this.group));
-    group.addEventListener("change", () => this.turn(group.value));
     Object.assign(this.field, { type: "text", size: 7, maxLength: 20, spellcheck: false, autocomplete: "off", ariaLabel: t("ticker.symbol") });
     this.field.addEventListener("change", () => this.choose(this.field.value.trim()));
     const template = button("…", () => chooseTemplate(this.desk, this.element.ownerDocument), "quiet");
     template.ariaLabel = template.title = t("ticker.out.choose");
-    head.append(group, this.field, ...tools, this.age, this.copy, this.out, template);
+    head.append(groupField(this.group, (group) => this.turn(group)), this.field, ...tools, this.age, this.copy, this.out, template);
     return head;
   }
 

@@ -2,8 +2,10 @@
 
 import { activity } from "../panels/activity.mjs";
 import { chart } from "../panels/chart.mjs";
+import { editor } from "../panels/editor.mjs";
 import { facts } from "../panels/facts.mjs";
 import { list } from "../panels/list.mjs";
+import { maintenance } from "../panels/maintenance.mjs";
 import { market } from "../panels/market.mjs";
 import { news } from "../panels/news.mjs";
 import { rvol } from "../panels/rvol.mjs";
@@ -20,6 +22,7 @@ import { why } from "../panels/why.mjs";
  * @property {import("./links.mjs").Links} links
  * @property {import("./commands.mjs").Commands} commands
  * @property {import("./settings.mjs").Settings} settings
+ * @property {import("./marks.mjs").Marks} marks
  * @property {import("../feed/connection.mjs").Config} config
  * @property {import("../signal.mjs").Signal<string>} issueClass  which issues the lists show; "": each list's own
  * @property {import("../signal.mjs").Signal<boolean>} frozen  the order of lists is held
@@ -30,4 +33,4 @@ import { why } from "../panels/why.mjs";
  */
 
 /** @type {PanelKind[]} */
-export const KINDS = [list, market, chart, facts, rvol, why, news, activity];
+export const KINDS = [list, market, chart, facts, rvol, why, news, activity, editor, maintenance];
