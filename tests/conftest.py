@@ -1,10 +1,13 @@
-"""What all tests share: the folder of real data; in CI a skipped test is a failure."""
+"""What all tests share: the folder of real data, a PostgreSQL server; in CI a skipped test is a failure."""
 
 import os
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
+
+from tests.postgres import binaries, running_postgres
 
 # A deadline is a timing assertion: on a busy machine it fails what is right.
 settings.register_profile("tradeul", deadline=None)
@@ -18,6 +21,37 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real data (../shared/data) is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One server for all tests of this process; each takes a database of its own."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with running_postgres() as server:
+        yield server
+
+
+TIMESCALE = os.environ.get("TRADEUL_TEST_TIMESCALE_URL")
+
+
+@pytest.fixture(params=["postgresql", *(["timescaledb"] if TIMESCALE else [])])
+def mirror_url(request):
+    """An empty database; on TimescaleDB too, where the variable names a server on which databases may be made."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres").new_database()
+        return
+    name = f"tradeul_test_{os.getpid()}"
+    head, _, query = TIMESCALE.partition("?")
+    with psycopg.connect(TIMESCALE, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            url = f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+            with psycopg.connect(url, autocommit=True) as inside:
+                inside.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+            yield url
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.hookimpl(hookwrapper=True)

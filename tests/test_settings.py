@@ -72,6 +72,16 @@ def test_a_wrong_setting_is_named_with_its_value(monkeypatch):
         load_settings()
 
 
+@pytest.mark.parametrize(
+    "url", ["mysql://me:secret@host/db", "postgresql://me:secret@host:port/db", "postgresql://me:secret@host", "secret"]
+)
+def test_a_wrong_database_is_named_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("TRADEUL_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"TRADEUL_DATABASE_URL=.*postgresql://user:password@host/database is expected") as refused:
+        load_settings()
+    assert "secret" not in str(refused.value)
+
+
 def test_both_names_of_the_key_are_taken(monkeypatch):
     monkeypatch.delenv("MASSIVE_API_KEY", raising=False)
     monkeypatch.setenv("POLYGON_API_KEY", "k")

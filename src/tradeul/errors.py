@@ -15,6 +15,7 @@
     +-- StoreError             the lake or the catalog
     |   +-- CorruptPartition   a lake file that cannot be read: names it
     |   +-- NotKept            history does not hold what is asked: says what it holds
+    |   +-- LeadLost           another process may lead since: what was begun is not ours to end
     |   +-- TooMany            no more of these are kept
     +-- BusUnavailable         the Redis-protocol server does not answer
     +-- NoAnswer               a service that was asked over the bus did not answer
@@ -117,6 +118,10 @@ class NotKept(StoreError):
 
 class TooMany(StoreError):
     """No more of these are kept: one must go first."""
+
+
+class LeadLost(StoreError):
+    """Another process may lead since."""
 
 
 class BusUnavailable(TradeulError):

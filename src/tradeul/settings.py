@@ -7,6 +7,7 @@ Services get what they need as arguments, never this object.
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -47,6 +48,17 @@ def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 
 
+def _database_url(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        is_one = parts.scheme in ("postgresql", "postgres") and bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:  # the port
+        is_one = False
+    if not is_one:
+        raise PydanticCustomError("database_url", "an address as postgresql://user:password@host/database is expected")
+    return value
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRADEUL_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -66,6 +78,7 @@ class Settings(BaseSettings):
     simulator_port: int = Field(8090, ge=0, le=65535)
 
     redis_url: str | None = None
+    database_url: Annotated[str, AfterValidator(_database_url)] | None = None
     vendor_rest: str | None = None
     vendor_stream: str | None = None
     vendor_files: str | None = None
@@ -129,4 +142,5 @@ def load_settings(**overrides: object) -> Settings:
             raise SettingsError(f"{first['ctx']['error']}. Correct it, or unset it to use the default.") from error
         place = str(first["loc"][0])
         name = place if place.isupper() else f"TRADEUL_{place.upper()}"
-        raise SettingsError(f"{name}={first['input']!r}: {first['msg']}. Correct it, or unset it to use the default.") from error
+        given = "…" if place == "database_url" else first["input"]  # it may hold a password
+        raise SettingsError(f"{name}={given!r}: {first['msg']}. Correct it, or unset it to use the default.") from error

@@ -95,6 +95,13 @@ async def test_a_catalog_that_cannot_be_read(tmp_path):
     assert (await found("catalog", tmp_path)).grade is Grade.failure
 
 
+async def test_a_catalog_on_a_server(tmp_path, postgres):
+    url = postgres.new_database()
+    finding = await found("catalog", tmp_path, database_url=url)
+    assert (finding.grade, finding.says) == (Grade.ok, "the server of TRADEUL_DATABASE_URL: 0 partitions in the ledger")
+    assert (await found("catalog", tmp_path, database_url=postgres.url("nowhere"))).grade is Grade.failure
+
+
 async def test_a_bus_that_does_not_answer(tmp_path):
     assert (await found("bus", tmp_path, redis_url=f"unix://{tmp_path}/nothing.sock")).grade is Grade.failure
 

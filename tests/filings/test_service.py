@@ -300,7 +300,7 @@ async def test_the_tickers_of_a_start_are_those_of_the_last_run_until_the_sec_te
 
 async def test_a_catalog_that_takes_nothing_is_told_of_and_ends_nothing(house):
     """A full disk, say: the oldest are not forgotten then, nothing is kept, and all goes on once there is room."""
-    engine = house.store._engine
+    engine = house.store._catalog.engine
     service = house.service(None, Quiet())
     house.store.add_news([Article("old", house.clock.now() - KEPT - timedelta(days=1), "old", ())], house.clock.now())
     sa.event.listen(engine, "checkout", refuse)

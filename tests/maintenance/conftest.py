@@ -19,6 +19,7 @@ from tradeul.records.bars import DailyBar, IntradayBar
 from tradeul.records.tickers import FreeFloat, ShortInterest, Ticker, TickerDetails
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
+from tradeul.store.timescale import Mirror
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
@@ -136,6 +137,12 @@ class SmallMarket:
         return self.etags.get(session, "etag") != etag
 
 
+def catalog_of(root):
+    """A server's address stands in the folder, for other processes too."""
+    told = root / "catalog.url"
+    return told.read_text() if told.exists() else f"sqlite:///{root / 'catalog.db'}"
+
+
 class House:
     """Maintenance on its borders, in one folder; `restart` is a new process on the same state."""
 
@@ -148,8 +155,11 @@ class House:
         if self.catalog is not None:
             self.catalog.close()
         self.lake = Lake(self.root / "lake", "test", simulated=True)
-        self.catalog = Catalog(f"sqlite:///{self.root / 'catalog.db'}")
-        self.service = MaintenanceService(self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows)
+        self.catalog_url = catalog_of(self.root)
+        self.catalog = Catalog(self.catalog_url)
+        self.mirror = Mirror(self.catalog_url, self.catalog) if self.windows.mirror else None
+        parts = self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows
+        self.service = MaintenanceService(*parts, mirror=self.mirror)
         self.market.calls.clear()
 
     def states(self, dataset):
@@ -171,13 +181,15 @@ async def make_house(tmp_path):
         stack.push_async_callback(server.stop)
         houses = []
 
-        async def make(now=START, windows=WINDOWS, **market):
+        async def make(now=START, windows=WINDOWS, catalog_url=None, **market):
             clock = SteppedClock(now)
             bus = Bus(server.url, clock)
             stack.push_async_callback(bus.close)
             await bus.redis.flushall()
             root = tmp_path / f"house{len(houses)}"
             root.mkdir()
+            if catalog_url is not None:
+                (root / "catalog.url").write_text(catalog_url)
             houses.append(House(root, bus, clock, SmallMarket(clock, **market), windows))
             houses[-1].bus_url = server.url  # for other processes
             return houses[-1]

@@ -16,6 +16,8 @@ from tradeul.bus.redis import Bus
 from tradeul.clock import SteppedClock
 from tradeul.maintenance.tasks import volume_slots
 from tradeul.providers.http import HttpClient
+from tradeul.store import databases, leadership
+from tradeul.store.leadership import Leadership
 
 FEW = 12
 BATCH = 5
@@ -54,10 +56,10 @@ class Dying:
 
 
 @asynccontextmanager
-async def housed(root, url, now, market=None):
+async def housed(root, url, now, windows=SMALL):
     clock = SteppedClock(now)
     bus = Bus(url, clock)
-    house = House(root, bus, clock, SmallMarket(clock, FEW), SMALL)
+    house = House(root, bus, clock, SmallMarket(clock, FEW), windows)
     yield house
     house.catalog.close()
     await bus.close()
@@ -109,6 +111,30 @@ async def _cycle(root, url, address, now, pipe):
 
 def cycle(*arguments):
     asyncio.run(_cycle(*arguments))
+
+
+async def _lead(root, url, address, now, pipe):
+    leadership.LOOK_SECONDS = leadership.BEAT_SECONDS = 0.05
+    databases.SILENT_SECONDS = 1
+    async with housed(root, url, now) as house, HttpClient(house.clock, 600_000, 10, "k") as http:
+        house.market = Vendor(http, house.clock, address)
+        house.restart()
+
+        async def work():
+            pipe.send("leads")
+            try:
+                async with house.service.on_demand():
+                    pipe.send((await reconciled(house)).success)
+                    await asyncio.Event().wait()
+            finally:
+                pipe.send("lost")
+
+        await Leadership(house.catalog_url, house.catalog, "maintenance").lead(work)
+
+
+def lead(*arguments):
+    """Stand by, lead, do one run, lead on; for ever."""
+    asyncio.run(_lead(*arguments))
 
 
 @contextmanager

@@ -93,12 +93,15 @@ async def reconciled(house):
     """One run; the clock moves only over waits between tries, over all of them at once."""
     run = asyncio.create_task(house.service.reconcile())
     clock = house.clock
-    while not run.done():
-        await clock.settle()
-        waiting, clock._sleepers = clock._sleepers, []
-        for instant, _, woken in waiting:
-            clock._now = max(clock._now, instant)
-            woken.set()
+    try:
+        while not run.done():
+            await clock.settle()
+            waiting, clock._sleepers = clock._sleepers, []
+            for instant, _, woken in waiting:
+                clock._now = max(clock._now, instant)
+                woken.set()
+    finally:
+        run.cancel()
     return run.result()
 
 

@@ -10,14 +10,15 @@ import pytest
 from tests.maintenance.conftest import CALENDAR, START
 from tests.maintenance.dying import BATCH, FEW, POINTS, PROCESSES, cycle, die_at
 from tests.maintenance.simulated import SMALL, complete, misbehaves, standing, supplied
-from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, TIMESCALE_MIRROR, Schedule
 from tradeul.maintenance.tasks import volume_slots
 from tradeul.market_calendar import at
 
 SESSION, NEXT = date(2026, 3, 9), date(2026, 3, 10)
+ELSEWHERE = (MINUTE_BARS, TIMESCALE_MIRROR)  # tasks/ kills them
 NEVER_KILLED = {}  # filled by the first test that needs it
 # One dataset has many steps: its first, one in the middle; and ticker by ticker.
-PLACES = [(dataset, 1, False) for dataset in DATASETS if dataset != MINUTE_BARS]  # tasks/test_minute_bars.py kills that
+PLACES = [(dataset, 1, False) for dataset in DATASETS if dataset not in ELSEWHERE]
 PLACES += [
     ("ohlc_daily", 4, False),
     ("volume_slots", 2, False),
@@ -44,8 +45,10 @@ async def killed(target, *arguments):
     process.close()
 
 
-CASES = [(*place, point) for place in PLACES for point in POINTS]
+CASES = [(*place, point, "sqlite") for place in PLACES for point in POINTS]
 SAMPLE = [case for number, case in enumerate(CASES) if number // len(POINTS) % len(POINTS) == number % len(POINTS)]
+CASES += [(*case[:-1], "postgresql") for case in CASES]
+SAMPLE += [("ohlc_daily", 4, False, "during its note", "postgresql")]
 
 
 @pytest.fixture(autouse=True)
@@ -53,15 +56,22 @@ def small_batches(monkeypatch):
     monkeypatch.setattr(volume_slots, "BATCH_TICKERS", BATCH)
 
 
+@pytest.fixture
+def catalog_url(request):
+    """None: a file in the house's folder."""
+    return lambda kind: request.getfixturevalue("postgres").new_database() if kind == "postgresql" else None
+
+
 @pytest.mark.parametrize(
-    ("dataset", "count", "ranged", "point"), [case if case in SAMPLE else pytest.param(*case, marks=pytest.mark.long) for case in CASES]
+    ("dataset", "count", "ranged", "point", "catalog"),
+    [case if case in SAMPLE else pytest.param(*case, marks=pytest.mark.long) for case in CASES],
 )
-async def test_a_task_killed_at_any_point_is_taken_up_there(make_house, dataset, count, ranged, point):
+async def test_a_task_killed_at_any_point_is_taken_up_there(make_house, catalog_url, dataset, count, ranged, point, catalog):
     if "points" not in NEVER_KILLED:
         twin = await make_house(windows=SMALL, tickers=FEW)
         assert (await twin.service.reconcile()).success
         NEVER_KILLED["points"] = await ends(twin)
-    house = await make_house(windows=SMALL, tickers=FEW)
+    house = await make_house(windows=SMALL, tickers=FEW, catalog_url=catalog_url(catalog))
     await killed(die_at, house.root, house.bus_url, START, dataset, point, count, ranged)
     stood = complete(house)
     assert len(stood) < len(NEVER_KILLED["points"][0])
@@ -110,14 +120,17 @@ async def lives_through(house, simulator, lasted, dice=None, kills=0):
     return await ends(house)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
-async def test_a_cycle_killed_ten_times_at_random_ends_as_if_never_killed(make_house, seed):
+@pytest.mark.parametrize(
+    ("seed", "catalog"),
+    [(0, "sqlite"), *(pytest.param(seed, kind, marks=pytest.mark.long) for kind in ("sqlite", "postgresql") for seed in range(1, 6))],
+)
+async def test_a_cycle_killed_ten_times_at_random_ends_as_if_never_killed(make_house, catalog_url, seed, catalog):
     lasted = {}
     if "cycle" not in NEVER_KILLED:
         twin = await make_house(windows=SMALL)
         async with supplied(twin) as simulator:
             NEVER_KILLED["cycle"] = await lives_through(twin, simulator, lasted), lasted
-    house = await make_house(windows=SMALL)
+    house = await make_house(windows=SMALL, catalog_url=catalog_url(catalog))
     undisturbed, lasted = NEVER_KILLED["cycle"]
     async with supplied(house) as simulator:
         assert await lives_through(house, simulator, lasted, random.Random(seed), kills=2) == undisturbed

@@ -9,7 +9,7 @@ from tradeul.maintenance.plan import Step, plan
 from tradeul.market_calendar import at, nyse
 from tradeul.records.runs import RunOptions
 
-SCHEDULE = Schedule(nyse(), Windows(260, 30, 20, minute_sessions=3))
+SCHEDULE = Schedule(nyse(), Windows(260, 30, 20, minute_sessions=3, mirror=True))
 SESSION, NEXT, YESTERDAY = date(2026, 3, 9), date(2026, 3, 10), date(2026, 3, 6)
 MORNING, NIGHT = at(SESSION, time(9, 28)), at(SESSION, time(20, 15))
 

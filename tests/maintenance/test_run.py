@@ -195,7 +195,7 @@ async def test_other_programs_read_how_the_session_stands(house):
     key = "maintenance:status:2026-03-09"
     status = msgspec.json.decode(await house.bus.redis.get(key), type=RunStatus)
     assert (status.date, status.success, status.tasks["ohlc_daily"]) == (SESSION, False, State.FAILED)
-    assert set(status.tasks) == set(DATASETS) - {"minute_bars"}  # nobody asked for any
+    assert set(status.tasks) == set(DATASETS) - {"minute_bars", "timescale_mirror"}  # nobody asked for any
     assert 6 * 86_400 < await house.bus.redis.ttl(key) <= 7 * 86_400
     assert await house.bus.redis.get("maintenance:last_run") == b"2026-03-09"
     house.market.faults.clear()

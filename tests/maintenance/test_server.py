@@ -63,6 +63,7 @@ async def test_health_says_what_it_stands_on(stand):
         "status": "ok",
         "redis": "connected",
         "timescaledb": "not configured",
+        "role": "leads",
         "mode": "SIMULATED",
         "version": "0.1.0",
     }
@@ -83,7 +84,7 @@ async def test_status_begins_with_one_sentence_and_names_every_partition(stand):
     assert (status["session"], status["run"], status["sessions_behind"]) == (SESSION, None, 0)
     assert status["next_run_at"] == "2026-03-09T21:00:00Z"
     counted = Counter(each["dataset"] for each in status["partitions"])
-    assert set(counted) | {"minute_bars"} == set(status["datasets"]) == set(DATASETS)  # none of those is wanted
+    assert set(counted) | {"minute_bars", "timescale_mirror"} == set(status["datasets"]) == set(DATASETS)  # none of those is wanted
     assert (counted["ohlc_daily"], counted["volume_slots"], counted["tickers"]) == (24, 8, 1)
     shown = next(each for each in status["partitions"] if (each["dataset"], each["session"]) == ("volume_slots", YESTERDAY))
     assert (shown["state"], shown["expected"], shown["got"], shown["missing"]) == ("completed", 40, 40, [])

@@ -253,7 +253,7 @@ async def test_what_happens_is_logged_and_told(house):
         listener.cancel()
     await asyncio.gather(*listeners, return_exceptions=True)
     assert {record.session for record in changed} == {SESSION}
-    assert {record.task for record in heard} == set(DATASETS) - {"minute_bars"}  # nobody asked for any
+    assert {record.task for record in heard} == set(DATASETS) - {"minute_bars", "timescale_mirror"}  # nobody asked for any
     assert all(0 <= record.done <= record.total for record in heard)
     events = [log["event"] for log in logs]
     assert events[0] == "maintenance_cycle_started" and events[-1] == "maintenance_cycle_finished"

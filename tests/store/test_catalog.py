@@ -1,3 +1,5 @@
+import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
@@ -8,8 +10,9 @@ import sqlalchemy as sa
 from tradeul.errors import StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
-from tradeul.store import filings  # noqa: F401 its tables are of the catalog
+from tradeul.store import databases, filings, layouts  # noqa: F401 their tables are of the catalog
 from tradeul.store.catalog import METADATA, Catalog
+from tradeul.store.databases import drop_schema, in_schema
 
 ROW = LedgerRow(
     dataset="ohlc_daily",
@@ -28,40 +31,35 @@ ROW = LedgerRow(
 )
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'catalog.db'}"
-
-
-def test_a_row_is_kept_whole_and_survives_reopening(url):
+def test_a_row_is_kept_whole_and_survives_reopening(url, catalog_at):
     bare = LedgerRow(dataset="tickers", session=date(2026, 3, 9))
-    catalog = Catalog(url)
+    catalog = catalog_at(url)
     catalog.note([ROW, bare])
     catalog.close()
-    assert sorted(Catalog(url).ledger(), key=lambda row: row.dataset) == [ROW, bare]
+    assert sorted(catalog_at(url).ledger(), key=lambda row: row.dataset) == [ROW, bare]
 
 
-def test_a_second_note_replaces_the_first(url):
-    catalog = Catalog(url)
+def test_a_second_note_replaces_the_first(url, catalog_at):
+    catalog = catalog_at(url)
     catalog.note([ROW])
     done = LedgerRow(dataset=ROW.dataset, session=ROW.session, state=State.COMPLETED)
     catalog.note([done])
     assert catalog.ledger() == [done]
 
 
-def test_a_note_is_all_or_nothing(url):
-    catalog = Catalog(url)
+def test_a_note_is_all_or_nothing(url, catalog_at):
+    catalog = catalog_at(url)
     with pytest.raises(StoreError, match="ledger could not be written"):
         catalog.note([ROW, LedgerRow(dataset=None, session=ROW.session)])
     assert catalog.ledger() == []
 
 
-def test_an_epoch_is_never_given_twice(url):
-    catalogs = [Catalog(url), Catalog(url)]
+def test_an_epoch_is_never_given_twice(url, catalog_at):
+    catalogs = [catalog_at(url), catalog_at(url)]
     with ThreadPoolExecutor(4) as pool:
         epochs = list(pool.map(lambda number: catalogs[number % 2].next_epoch(), range(40)))
     assert sorted(epochs) == list(range(1, 41))
-    assert Catalog(url).next_epoch() == 41
+    assert catalog_at(url).next_epoch() == 41
 
 
 def run_of(number):
@@ -81,46 +79,172 @@ def run_of(number):
     )
 
 
-def test_a_run_is_kept_whole_and_survives_reopening(url):
-    catalog = Catalog(url)
+def test_a_run_is_kept_whole_and_survives_reopening(url, catalog_at):
+    catalog = catalog_at(url)
     catalog.add_run(run_of(1))
     catalog.close()
-    assert Catalog(url).runs() == [run_of(1)]
+    assert catalog_at(url).runs() == [run_of(1)]
 
 
-def test_only_the_last_runs_are_kept(url, monkeypatch):
+def test_only_the_last_runs_are_kept(url, catalog_at, monkeypatch):
     monkeypatch.setattr("tradeul.store.catalog.RUNS_KEPT", 3)
-    catalog = Catalog(url)
+    catalog = catalog_at(url)
     good = msgspec.structs.replace(run_of(0), options=RunOptions(), success=True)
     for run in [good, *map(run_of, range(1, 6))]:
         catalog.add_run(run)
     assert [run.completed for run in catalog.runs()] == [5, 4, 3, 0], "and the last good one"
 
 
-def test_the_migrations_lead_to_the_tables_that_the_code_knows(url):
-    Catalog(url).close()
-    inspector = sa.inspect(sa.create_engine(url))
+def test_the_migrations_lead_to_the_tables_that_the_code_knows(url, catalog_at):
+    inspector = sa.inspect(catalog_at(url).engine)
     for table in METADATA.sorted_tables:
         assert {column["name"] for column in inspector.get_columns(table.name)} == set(table.columns.keys())
 
 
-def test_sqlite_makes_each_note_durable(url):
-    catalog = Catalog(url)
-    with catalog.engine.connect() as connection:
+def test_catalogs_opened_at_once_are_made_once(url, catalog_at):
+    with ThreadPoolExecutor(4) as pool:
+        catalogs = list(pool.map(catalog_at, [url] * 4))
+    assert [catalog.ledger() for catalog in catalogs] == [[]] * 4
+
+
+def test_a_catalog_of_a_later_version_is_refused_untouched(url, catalog_at):
+    catalog = catalog_at(url)
+    with catalog.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("DROP TABLE runs")
+    with pytest.raises(StoreError, match=r"has the form 9999 of a later version.*Start the later version, or "):
+        Catalog(url)
+    assert not sa.inspect(catalog.engine).has_table("runs")
+
+
+def test_a_migration_that_fails_leaves_the_form_before_it(url, catalog_at):
+    catalog = catalog_at(url)
+    with catalog.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        for table in ("runs", "companies"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+    with pytest.raises(StoreError, match="already exists"):  # filings, after the runs were made
+        Catalog(url)
+    assert not sa.inspect(catalog.engine).has_table("runs")
+    with catalog.engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
+
+
+# SQLite alone.
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "catalog.db"
+
+
+def test_sqlite_makes_each_note_durable(path, catalog_at):
+    with catalog_at(f"sqlite:///{path}").engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
 def test_a_catalog_that_cannot_be_opened_is_one_sentence(tmp_path):
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="cannot be opened") as refused:
         Catalog(f"sqlite:///{tmp_path / 'absent' / 'catalog.db'}")
+    assert "\n" not in str(refused.value)
 
 
-def test_a_catalog_of_a_later_version_is_refused(url):
-    Catalog(url).close()
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
+def test_the_file_is_copied_before_a_migration_and_a_refusal_names_the_command_that_puts_it_back(path, catalog_at):
+    url = f"sqlite:///{path}"
+    catalog = catalog_at(url)
+    catalog.note([ROW])
+    head = current_form(catalog)
+    assert list(path.parent.glob("*-0*")) == []
+    with catalog.engine.begin() as connection:  # what a later version would have left: a copy of ours, and its own form
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+        for table in METADATA.sorted_tables:
+            if table.name not in ("ledger", "counters", "runs"):
+                connection.exec_driver_sql(f"DROP TABLE {table.name}")
+        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN requests")
+    catalog.close()
+    again = catalog_at(url)
+    assert again.ledger() == [ROW]
+    copy = path.with_name("catalog-0002.db")
+    assert copy.exists() and not list(path.parent.glob("*.tmp"))
+    copy.rename(path.with_name(f"catalog-{head}.db"))
+    with again.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    engine.dispose()
-    with pytest.raises(StoreError, match="9999"):
+    again.close()
+    with pytest.raises(StoreError, match="9999") as refused:
         Catalog(url)
+    subprocess.run(str(refused.value).split("`")[1], shell=True, check=True)
+    assert catalog_at(url).ledger() == [ROW]
+
+
+def current_form(catalog):
+    with catalog.engine.begin() as connection:
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+# PostgreSQL alone: what a person may set wrongly.
+
+
+def test_markets_of_one_database_do_not_see_each_other(postgres, catalog_at):
+    url = postgres.new_database()
+    real, simulated = catalog_at(url), catalog_at(in_schema(url, "simulated"))
+    simulated.note([ROW])
+    assert (real.ledger(), simulated.ledger()) == ([], [ROW])
+    simulated.close()
+    drop_schema(url, "simulated")
+    real.note([ROW])
+    assert catalog_at(in_schema(url, "simulated")).ledger() == []
+
+
+@pytest.fixture
+def guarded(postgres):
+    """A server that asks this user for a password."""
+    postgres.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    rules = postgres.folder / "data" / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text("local all guarded scram-sha-256\n" + before)
+    postgres.execute("SELECT pg_reload_conf()")
+    yield postgres
+    rules.write_text(before)
+    postgres.execute("SELECT pg_reload_conf()")
+    postgres.execute("DROP ROLE guarded")
+
+
+def refusal(url):
+    with pytest.raises(StoreError) as refused:
+        Catalog(url)
+    said = str(refused.value)
+    assert said.startswith("TRADEUL_DATABASE_URL=postgresql://") and "\n" not in said
+    return said
+
+
+def test_a_wrong_password_or_database_is_one_sentence_naming_the_setting_without_the_password(guarded):
+    said = refusal(guarded.url(user="guarded", password="wrong"))
+    assert 'password authentication failed for user "guarded"' in said and "wrong" not in said.split("(")[0]
+    assert 'database "nowhere" does not exist' in refusal(guarded.url("nowhere"))
+
+
+def test_a_user_who_may_not_make_tables_leaves_nothing_half_made(guarded):
+    url = guarded.new_database()
+    name = url.partition("?")[0].rpartition("/")[2]
+    assert "permission denied" in refusal(guarded.url(name, "guarded", "right"))
+    assert guarded.execute("SELECT * FROM pg_tables WHERE schemaname = 'public'", name) == []
+
+
+def test_a_server_that_is_not_there_or_says_nothing_is_one_sentence(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setitem(databases.CONNECTION, "connect_timeout", 2)  # the driver's shortest
+        assert "timeout" in refusal(f"postgresql://tradeul@127.0.0.1:{port}/tradeul")
+    assert "refused" in refusal(f"postgresql://tradeul@127.0.0.1:{port}/tradeul")
+
+
+def test_a_server_that_was_restarted_is_used_again_and_one_that_is_gone_is_a_sentence(postgres, catalog_at):
+    catalog = catalog_at(postgres.new_database())
+    catalog.note([ROW])
+    postgres.stop()
+    for call in (catalog.ledger, catalog.runs, catalog.next_epoch, lambda: catalog.note([ROW])):
+        with pytest.raises(StoreError, match="see to the server of TRADEUL_DATABASE_URL"):
+            call()
+    postgres.start()
+    assert catalog.ledger() == [ROW]

@@ -5,7 +5,6 @@ import pytest
 
 from tradeul.errors import StoreError
 from tradeul.records.filings import Article, Company, Filer, Filing
-from tradeul.store.catalog import Catalog
 from tradeul.store.filings import FilingsStore
 
 AT = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)
@@ -13,13 +12,8 @@ LONG_AGO = AT - timedelta(days=9)
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'catalog.db'}"
-
-
-@pytest.fixture
-def store(url):
-    return FilingsStore(Catalog(url))
+def store(url, catalog_at):
+    return FilingsStore(catalog_at(url))
 
 
 def filing(number, *ciks, form="8-K", minutes=0, tickers=()):
@@ -36,11 +30,11 @@ def read(found, kind=Filing):
     return [msgspec.json.decode(document, type=kind) for document in found.documents]
 
 
-def test_a_filing_is_kept_once_and_survives_reopening(store, url):
+def test_a_filing_is_kept_once_and_survives_reopening(store, url, catalog_at):
     first, second = filing(1, "1"), filing(2, "1", "2")
     assert store.add_filings([first, second], LONG_AGO) == [first, second]
     assert store.add_filings([second, first], LONG_AGO) == []
-    again = FilingsStore(Catalog(url))
+    again = FilingsStore(catalog_at(url))
     assert read(again.find_filings()) == [second, first]
     assert msgspec.json.decode(again.filing("A-1"), type=Filing) == first
     assert again.filing("A-9") is None
@@ -112,11 +106,9 @@ def test_what_is_too_old_is_forgotten_whole(store):
     assert store.add_filings([filing(1, "1", minutes=-10)], AT) != [], "forgotten, it would be as new"
 
 
-def test_a_catalog_that_takes_nothing_is_one_sentence_and_keeps_none(store, url):
-    with store._engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE INSERT ON filings WHEN NEW.accession = 'A-2' BEGIN SELECT RAISE(ABORT, 'full'); END"
-        )
+def test_a_catalog_that_takes_nothing_is_one_sentence_and_keeps_none(store):
+    with store._catalog.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE UNIQUE INDEX one_of_a_form ON filings (form)")
     with pytest.raises(StoreError, match="could not be kept"):
         store.add_filings([filing(1, "1"), filing(2, "1")], LONG_AGO)
     assert store.find_filings().total == 0

@@ -122,6 +122,22 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_partition(tmp_path):
         writer.join()
         frame = lake.read("d", SESSION)
         assert frame.height == 1000 * frame["size"][0]
+    lake.clear_drafts("d")
+    assert not list(tmp_path.rglob("*.tmp")) and lake.has("d", SESSION)
+
+
+def test_two_writers_of_one_partition_do_not_write_into_each_other(lake, tmp_path, monkeypatch):
+    """One led and was frozen in the midst; it goes on when another has led since."""
+    other, write = Lake(tmp_path / "lake", "0.1", simulated=True), pl.DataFrame.write_parquet
+
+    def interrupted(frame, path, **options):
+        write(frame, path, **options)
+        monkeypatch.setattr(pl.DataFrame, "write_parquet", write)
+        other.write("d", SESSION, FRAME.head(1), "")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", interrupted)
+    lake.write("d", SESSION, FRAME, "")
+    assert lake.read("d", SESSION).height == 3
 
 
 def test_staged_batches_stand_until_cleared(lake):

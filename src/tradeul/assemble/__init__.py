@@ -122,7 +122,8 @@ async def run_services(settings: Settings, place: Place, runs: list[Run], stack:
     filings, filings_http = await filings_of(settings, place, stores, stack, mode, callers, watchdog)
     gateway = GatewayServer(bus, clock, calendar, mode, callers, settings.gateway_port, watchdog)
     async with asyncio.TaskGroup() as group:
-        for service in (watchdog, maintenance, maintenance_http, live, scanner, gateway, historical, filings, filings_http):
+        group.create_task(maintenance.run() if stores.lead is None else stores.lead.lead(maintenance.run))
+        for service in (watchdog, maintenance_http, live, scanner, gateway, historical, filings, filings_http):
             group.create_task(service.run())
         for run in runs:
             group.create_task(run())

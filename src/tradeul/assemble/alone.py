@@ -3,17 +3,17 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC
 
 from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
 from tradeul.assemble.state import (
     MAINTENANCE,
-    catalog_url,
     claimed_state,
     is_simulated,
     simulated_clock,
     simulator_host,
+    standing_catalog,
     state_folder,
 )
 from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
@@ -24,7 +24,6 @@ from tradeul.market_calendar import NEW_YORK, nyse
 from tradeul.ops import logs
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
-from tradeul.store.catalog import Catalog
 
 
 @asynccontextmanager
@@ -44,7 +43,7 @@ async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceServ
             stores = await open_stores(settings, place, stack)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run()) for run in runs]
-                async with stores.maintenance.on_demand():
+                async with stores.lead.held(wait=False) if stores.lead else nullcontext(), stores.maintenance.on_demand():
                     yield stores.maintenance
                 for task in tasks:
                     task.cancel()
@@ -59,8 +58,8 @@ def standing(settings: Settings) -> Status:
         kept = state / "clock.json"
         started_at = settings.simulator_start.replace(tzinfo=NEW_YORK)
         clock = SimulatedClock.from_json(kept.read_text()) if kept.exists() else SteppedClock(started_at.astimezone(UTC))
-    rows = Catalog(catalog_url(state)).ledger() if (state / "catalog.db").exists() else []
-    ledger = {(row.dataset, row.session): row for row in rows}
+    with standing_catalog(settings, simulated=simulated) as catalog:
+        ledger = {(row.dataset, row.session): row for row in (catalog.ledger() if catalog is not None else [])}
     return status(ledger, Schedule(calendar, windows_of(settings)), clock.now(), "SIMULATED" if simulated else "LIVE")
 
 

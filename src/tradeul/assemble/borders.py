@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from tradeul import __version__
-from tradeul.assemble.state import SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
+from tradeul.assemble.state import MAINTENANCE, SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
@@ -29,6 +29,8 @@ from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 from tradeul.store.disk import disk_of
 from tradeul.store.lake import Lake
+from tradeul.store.leadership import Leadership
+from tradeul.store.timescale import Mirror
 
 FLAT_FILES_BUCKET = "flatfiles"
 PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
@@ -58,6 +60,7 @@ class Stores(msgspec.Struct, frozen=True):
     files: PolygonFlatFiles
     maintenance: MaintenanceService
     access: Access
+    lead: Leadership | None  # of maintenance; None: the folder's lock is enough
 
 
 def simulator(settings: Settings, state: Path) -> Child:
@@ -104,14 +107,15 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
     times = settings.maintenance_at, settings.final_at, settings.new_day_at
-    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars)
+    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars, mirror=settings.database_url is not None)
 
 
 async def open_stores(
     settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
 ) -> Stores:
     lake = Lake(place.state / "lake", __version__, place.simulated)
-    catalog = await asyncio.to_thread(Catalog, catalog_url(place.state))
+    url = catalog_url(settings, simulated=place.simulated)
+    catalog = await asyncio.to_thread(Catalog, url)
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
     await stack.enter_async_context(http)
     market = PolygonClient(http, place.vendor.rest)
@@ -119,6 +123,7 @@ async def open_stores(
     access = await known_access(settings, place, http, files)
     parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
     alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
+    mirror = None if settings.database_url is None else Mirror(url, catalog)
     maintenance = MaintenanceService(
         *parts,
         access.windows,
@@ -126,6 +131,7 @@ async def open_stores(
         access,
         alarms,
         callers_of(settings).credentials(),
+        mirror,
         requests=lambda: sum(http.statuses.values()) + sum(files.statuses.values()),
         disk=lambda: disk_of(place.state),
     )
@@ -135,7 +141,8 @@ async def open_stores(
         maintenance.adopt(access.windows)
 
     access.on_change(adopt)
-    return Stores(catalog, lake, http, files, maintenance, access)
+    lead = None if settings.database_url is None else Leadership(url, catalog, MAINTENANCE)
+    return Stores(catalog, lake, http, files, maintenance, access, lead)
 
 
 async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:

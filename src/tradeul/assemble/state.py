@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.databases import check_database, drop_schema, in_schema
 
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
+SIMULATED = "simulated"  # the folder, and the schema on a server
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
@@ -35,7 +38,7 @@ def is_simulated(settings: Settings, *, simulate: bool = False) -> bool:
 
 
 def state_folder(settings: Settings, *, simulated: bool) -> Path:
-    return settings.state / "simulated" if simulated else settings.state
+    return settings.state / SIMULATED if simulated else settings.state
 
 
 @contextmanager
@@ -44,23 +47,55 @@ def claimed_state(
 ) -> Iterator[Path]:
     """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
     callers_of(settings)  # refused before anything is touched
+    if settings.database_url is not None:
+        check_database(catalog_url(settings, simulated=simulated))
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         for role in roles:
             stack.enter_context(sole_owner(root, role))
         (root / "locks" / ADDRESS).unlink(missing_ok=True)
-        end_orphan(root / "simulated" / SIMULATOR_PID, SIMULATOR)
+        end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
         for setting in ports:
             free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
         if not simulated:
             (root / REAL_DATA).touch()
         elif fresh:
-            shutil.rmtree(root / "simulated", ignore_errors=True)
+            shutil.rmtree(root / SIMULATED, ignore_errors=True)
+            if settings.database_url is not None:
+                drop_schema(settings.database_url, SIMULATED)
         yield usable_folder(state_folder(settings, simulated=simulated))
 
 
-def catalog_url(state: Path) -> str:
-    return f"sqlite:///{state / 'catalog.db'}"
+def catalog_url(settings: Settings, *, simulated: bool) -> str:
+    """On a server the simulated market has a schema of its own, as it has a folder."""
+    if settings.database_url is None:
+        return f"sqlite:///{catalog_file(settings, simulated=simulated)}"
+    return in_schema(settings.database_url, SIMULATED) if simulated else settings.database_url
+
+
+def standing_catalog_url(settings: Settings, *, simulated: bool) -> str | None:
+    """None: there is no catalog yet."""
+    there = settings.database_url is not None or catalog_file(settings, simulated=simulated).exists()
+    return catalog_url(settings, simulated=simulated) if there else None
+
+
+@contextmanager
+def standing_catalog(settings: Settings, *, simulated: bool) -> Iterator[Catalog | None]:
+    """The folder's catalog, while another process may run on it; None: there is none yet.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    url = standing_catalog_url(settings, simulated=simulated)
+    if url is None:
+        yield None
+        return
+    with closing(Catalog(url)) as catalog:
+        yield catalog
+
+
+def catalog_file(settings: Settings, *, simulated: bool) -> Path:
+    return state_folder(settings, simulated=simulated) / "catalog.db"
 
 
 def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> SimulatedClock:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
 from tradeul.assemble.filings import NO_CONTACT
-from tradeul.assemble.state import REAL_DATA, catalog_url, is_simulated, state_folder
+from tradeul.assemble.state import REAL_DATA, is_simulated, standing_catalog_url
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
@@ -114,20 +114,22 @@ def _folder(settings: Settings, *, simulated: bool) -> list[Finding]:
     return [
         Finding("state folder", Grade.ok, f"{folder} can be written; it holds {' and '.join(kinds) or 'no'} data"),
         Finding("disk", grade, f"{free / GIGABYTE:,.1f} GB free", remedy),
-        _catalog(state_folder(settings, simulated=simulated)),
+        _catalog(settings, simulated=simulated),
     ]
 
 
-def _catalog(state: Path) -> Finding:
-    if not (state / "catalog.db").exists():
+def _catalog(settings: Settings, *, simulated: bool) -> Finding:
+    url = standing_catalog_url(settings, simulated=simulated)
+    if url is None:
         return Finding("catalog", Grade.ok, "SQLite in the state folder, to be made at the first start")
     try:
-        catalog = Catalog(catalog_url(state))
+        catalog = Catalog(url)
         partitions = len(catalog.ledger())
         catalog.close()
     except StoreError as error:
         return Finding("catalog", Grade.failure, str(error), "restore it from a backup; without it everything is loaded anew")
-    return Finding("catalog", Grade.ok, f"SQLite in the state folder: {partitions:,} partitions in the ledger")
+    place = "SQLite in the state folder" if settings.database_url is None else "the server of TRADEUL_DATABASE_URL"
+    return Finding("catalog", Grade.ok, f"{place}: {partitions:,} partitions in the ledger")
 
 
 async def _bus(settings: Settings) -> Finding:

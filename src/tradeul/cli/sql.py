@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.state import catalog_url, is_simulated, state_folder
+from tradeul.assemble.state import is_simulated, standing_catalog, state_folder
 from tradeul.errors import NotKept
 from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
-from tradeul.store.catalog import Catalog
 from tradeul.store.filings import FilingsStore
 from tradeul.store.filings_files import write_files
 from tradeul.store.lake_sql import select, views_aside
@@ -27,13 +26,13 @@ SHOWN_CHARACTERS = 40
 
 async def sql(settings: Settings, statement: str) -> int:
     """Raises QuestionRefused: what is asked cannot be asked so; NotKept: the folder has no lake."""
-    state = state_folder(settings, simulated=is_simulated(settings))
+    simulated = is_simulated(settings)
+    state = state_folder(settings, simulated=simulated)
     lake = state / "lake"
     if not lake.is_dir():
         raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
     with tempfile.TemporaryDirectory(prefix="tradeul-sql-") as folder:
-        there = (state / "catalog.db").exists()
-        ledger = await asyncio.to_thread(_read_catalog, catalog_url(state), statement, Path(folder)) if there else []
+        ledger = await asyncio.to_thread(_read_catalog, settings, simulated, statement, Path(folder))
         return await _say(select(lake, ledger, statement, aside=Path(folder)))
 
 
@@ -75,11 +74,10 @@ def _said(value: object) -> str:
     return str(value)
 
 
-def _read_catalog(url: str, statement: str, folder: Path) -> list[LedgerRow]:
+def _read_catalog(settings: Settings, simulated: bool, statement: str, folder: Path) -> list[LedgerRow]:
     """The ledger; what else the statement may read of the catalog lies in the folder then."""
-    catalog = Catalog(url)
-    try:
+    with standing_catalog(settings, simulated=simulated) as catalog:
+        if catalog is None:
+            return []
         write_files(FilingsStore(catalog), folder, views_aside(statement))
         return catalog.ledger()
-    finally:
-        catalog.close()

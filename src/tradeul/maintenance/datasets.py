@@ -14,7 +14,7 @@ import msgspec
 
 from tradeul.market_calendar import Calendar, at
 
-TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYNC, NEW_TRADING_DAY, MINUTE_BARS = (
+TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYNC, NEW_TRADING_DAY, MINUTE_BARS, TIMESCALE_MIRROR = (
     "tickers",
     "splits",
     "ohlc_daily",
@@ -24,6 +24,7 @@ TICKERS, SPLITS, OHLC_DAILY, VOLUME_SLOTS, BASELINES, METADATA_ENRICH, REDIS_SYN
     "redis_sync",
     "new_trading_day",
     "minute_bars",
+    "timescale_mirror",
 )
 # The vendor's files of a day are complete about then, on the next session.
 FILES_AT = time(11, 0)
@@ -40,6 +41,7 @@ class Windows(msgspec.Struct, frozen=True):
     new_day_at: time = time(3, 0)
     reference_tickers: tuple[str, ...] = ()  # trade in every session that they are listed in
     minute_sessions: int = 0  # of minute bars; 0: none are kept
+    mirror: bool = False  # the lake is copied to PostgreSQL
     end_of_day: bool = False  # lists show the last close: until the next one is there, its own baselines are wanted
 
 
@@ -64,6 +66,7 @@ DATASETS = {
         Dataset(REDIS_SYNC, served=True, needs=(BASELINES,)),
         Dataset(NEW_TRADING_DAY, served=True, morning=True),
         Dataset(MINUTE_BARS, served=False, filed=True),
+        Dataset(TIMESCALE_MIRROR, served=True, needs=(BASELINES,), morning=True),
     )
 }
 
@@ -105,6 +108,8 @@ class Schedule(msgspec.Struct, frozen=True):
         """The sessions whose partitions of ``dataset`` are wanted, oldest first."""
         if not DATASETS[dataset].served:
             return self.window(dataset, now)
+        if dataset == TIMESCALE_MIRROR and not self.windows.mirror:
+            return []
         past = self.closed(now) if DATASETS[dataset].morning else ()
         return [session for session in self.served(now) if self.due_at(dataset, session) <= now and session not in past]
 
@@ -113,6 +118,12 @@ class Schedule(msgspec.Struct, frozen=True):
         slots = self.windows.slot_sessions
         # Slots are judged by their day's bars, so the daily window is never the shorter one.
         return self.calendar.before(served, slots if dataset == VOLUME_SLOTS else max(self.windows.daily_sessions, slots))
+
+    def mirrored(self, dataset: str, current: date) -> list[date]:
+        """The traded sessions of ``dataset`` that people ask by SQL while ``current`` is the session, oldest first."""
+        if dataset == VOLUME_SLOTS and not self.windows.slot_sessions:
+            return []
+        return [*self.before(dataset, current), current]
 
     def window(self, dataset: str, now: datetime) -> list[date]:
         """The traded sessions wanted, oldest first."""

@@ -19,7 +19,17 @@ import msgspec
 
 from tradeul.analytics.baselines import COLUMNS
 from tradeul.errors import IncompleteData
-from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY, REDIS_SYNC, SPLITS, TICKERS, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import (
+    BASELINES,
+    METADATA_ENRICH,
+    OHLC_DAILY,
+    REDIS_SYNC,
+    SPLITS,
+    TICKERS,
+    TIMESCALE_MIRROR,
+    VOLUME_SLOTS,
+    Schedule,
+)
 from tradeul.records.partitions import LedgerRow, State
 
 Key: TypeAlias = tuple[str, date]
@@ -54,6 +64,10 @@ def inputs_of(ledger: Ledger, schedule: Schedule, dataset: str, session: date) -
     """One hash of what a derived partition would be made from now; None for datasets from the vendor."""
     if dataset == REDIS_SYNC:
         return _hash([row_of(ledger, BASELINES, session)])
+    if dataset == TIMESCALE_MIRROR:
+        rows = [row_of(ledger, name, session) for name in (TICKERS, BASELINES)]
+        rows += [row_of(ledger, name, past) for name in (OHLC_DAILY, VOLUME_SLOTS) for past in schedule.mirrored(name, session)]
+        return _hash(row for row in rows if row.checksum is not None)
     if dataset != BASELINES:
         return None
     metadata = metadata_session(ledger, session)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from tradeul.errors import RunRefused, UnknownTask
-from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, OHLC_DAILY, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, OHLC_DAILY, TIMESCALE_MIRROR, Schedule
 from tradeul.maintenance.ledger import Key
 from tradeul.maintenance.plan import Step
 from tradeul.market_calendar import NEW_YORK
@@ -18,6 +18,8 @@ def check(options: RunOptions, schedule: Schedule, now: datetime) -> None:
             raise UnknownTask(f"No task {name[:40]!r}. The tasks: {', '.join(DATASETS)}.")
     if options.only and options.from_task:
         raise RunRefused("One task only, or all from one on: not both.")
+    if TIMESCALE_MIRROR in (options.only, options.from_task) and not schedule.windows.mirror:
+        raise RunRefused("There is no mirror: TRADEUL_DATABASE_URL is not set.")
     if MINUTE_BARS in (options.only, options.from_task) and not schedule.windows.minute_sessions:
         raise RunRefused("No minute_bars are kept: TRADEUL_KEEP_MINUTE_BARS is 0, or the vendor's plan does not include its files.")
     if options.target_date is not None:

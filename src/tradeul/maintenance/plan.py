@@ -8,7 +8,7 @@
             -> baselines, bus   after each stage
     then    metadata -> baselines, bus
     tail    from the evening on: the next session's tickers, splits -> baselines, bus
-    last    minute bars, newest first: no list waits for them
+    last    minute bars, newest first, and the mirror: no list waits for them
 
 A run with options does less: some sessions' partitions and what today's lists
 make of them, or some tasks only.
@@ -34,6 +34,7 @@ from tradeul.maintenance.datasets import (
     REDIS_SYNC,
     SPLITS,
     TICKERS,
+    TIMESCALE_MIRROR,
     VOLUME_SLOTS,
     Schedule,
 )
@@ -99,7 +100,7 @@ def _wanted(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Step]:
         steps += _publish(session)
     for session in schedule.following(now):
         steps += [*_list(session), *_publish(session)]
-    return [*steps, *_each(MINUTE_BARS, schedule.window(MINUTE_BARS, now)[::-1])]
+    return [*steps, *_each(MINUTE_BARS, schedule.window(MINUTE_BARS, now)[::-1]), *_mirror(schedule, now)]
 
 
 def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: RunOptions) -> list[Step]:
@@ -126,7 +127,12 @@ def _of_sessions(ledger: Ledger, schedule: Schedule, now: datetime, options: Run
         if session in sessions:
             steps += [*_list(session), *_publish(session)]
     # Not those before the window: they would be deleted again.
-    return [*steps, *_each(MINUTE_BARS, [each for each in traded(MINUTE_BARS) if each in schedule.window(MINUTE_BARS, now)])]
+    steps += _each(MINUTE_BARS, [each for each in traded(MINUTE_BARS) if each in schedule.window(MINUTE_BARS, now)])
+    return [*steps, *_mirror(schedule, now)]
+
+
+def _mirror(schedule: Schedule, now: datetime) -> list[Step]:
+    return _each(TIMESCALE_MIRROR, schedule.sessions(TIMESCALE_MIRROR, now))
 
 
 def _announce(schedule: Schedule, now: datetime) -> list[Step]:

@@ -1,5 +1,6 @@
 """Port 8008: how the data stands, what runs, and a run on demand. It decides nothing: `service.py` and `report.py` do."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from tradeul.errors import RunRefused, UnknownTask
 from tradeul.maintenance.datasets import DATASETS
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.report import Status
-from tradeul.maintenance.service import MaintenanceService
+from tradeul.maintenance.service import NOT_LEADING, MaintenanceService
 from tradeul.market_calendar import NEW_YORK
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
@@ -25,14 +26,16 @@ from tradeul.ops.metrics import counter, counters, gauge, gauges
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 from tradeul.records.runs import WHOLE, Run, RunOptions
+from tradeul.store.timescale import GONE
 
 BODY_EXAMPLE = '{"target_date":"2026-03-06","only":"ohlc_daily","force":true}'
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str  # ok, or degraded: the bus does not answer
+    status: str  # ok, or degraded: the bus or the mirror does not answer
     redis: str
-    timescaledb: str
+    timescaledb: str  # connected, postgresql only, not configured, or does not answer
+    role: str  # leads, or stands by: it starts, or another process leads
     mode: str
     version: str
 
@@ -114,7 +117,12 @@ class MaintenanceServer(HttpService):
     async def _health(self) -> Response:
         answers = await self._bus.answers()
         redis = "connected" if answers else "does not answer"
-        return json_answer(Health("ok" if answers else "degraded", redis, "not configured", self.mode, __version__))
+        mirror = self._service.mirror
+        timescaledb = "not configured" if mirror is None else await asyncio.to_thread(mirror.kind)
+        role = "leads" if self._service.leads else "stands by"
+        return json_answer(
+            Health("ok" if answers and timescaledb != GONE else "degraded", redis, timescaledb, role, self.mode, __version__)
+        )
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():
@@ -137,7 +145,7 @@ class MaintenanceServer(HttpService):
     async def _next_run(self) -> Response:
         next_run_at = self._service.next_run_at
         if next_run_at is None:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "Maintenance has not started yet: ask again in a second.")
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NOT_LEADING)
         eastern = f"{next_run_at.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
         return json_answer(NextRun(next_run_at, eastern, round((next_run_at - self._clock.now()).total_seconds(), 3)))
 
@@ -155,7 +163,10 @@ class MaintenanceServer(HttpService):
         return json_answer(Triggered(joined=not is_new, run=run), status, {"Location": f"/runs/{run.id}"})
 
     async def _clear_caches(self) -> Response:
-        run = await self._service.announce_again()
+        try:
+            run = await self._service.announce_again()
+        except RunRefused as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         if not run.success:
             reason = run.failed[0].error if run.failed else "the session has not begun"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"The session could not be announced: {reason}")

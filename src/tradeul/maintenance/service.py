@@ -24,6 +24,7 @@ from tradeul.maintenance.access import Access
 from tradeul.maintenance.client import GatewayClient
 from tradeul.maintenance.datasets import (
     BASELINES,
+    DATASETS,
     METADATA_ENRICH,
     MINUTE_BARS,
     NEW_TRADING_DAY,
@@ -31,6 +32,7 @@ from tradeul.maintenance.datasets import (
     REDIS_SYNC,
     SPLITS,
     TICKERS,
+    TIMESCALE_MIRROR,
     VOLUME_SLOTS,
     Schedule,
     Windows,
@@ -50,6 +52,7 @@ from tradeul.maintenance.tasks.redis_sync import RedisSyncTask
 from tradeul.maintenance.tasks.replaced import ReplacedFiles
 from tradeul.maintenance.tasks.splits import SplitsTask
 from tradeul.maintenance.tasks.tickers import TickersTask
+from tradeul.maintenance.tasks.timescale_mirror import TimescaleMirrorTask
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
 from tradeul.maintenance.trouble import trouble
 from tradeul.market_calendar import Calendar
@@ -59,10 +62,12 @@ from tradeul.records.runs import WHOLE, Run, RunOptions
 from tradeul.store.catalog import Catalog
 from tradeul.store.disk import Disk
 from tradeul.store.lake import Lake
+from tradeul.store.timescale import Mirror
 
 __all__ = ["MaintenanceService", "Windows"]
 
 T = TypeVar("T")
+NOT_LEADING = "Maintenance has not started yet, or stands by while another process leads: ask again in a second, or ask that one."
 RETRY_RUN = timedelta(minutes=10)
 BUS_LOOK_SECONDS = 10.0  # wall time: an emptied bus is whole again within 30 s
 
@@ -84,10 +89,15 @@ class MaintenanceService:
         access: Access | None = None,
         alarms: Alarms | None = None,
         credentials: Mapping[str, str] | None = None,
+        mirror: Mirror | None = None,
         requests: Callable[[], int] | None = None,
         disk: Callable[[], Disk] | None = None,
     ) -> None:
-        """``credentials``: the headers that the gateway asks for. ``requests``: made with the vendor's key so far."""
+        """``credentials``: the headers that the gateway asks for. ``mirror``: where ``windows`` want one.
+
+        ``requests``: made with the vendor's key so far.
+        """
+        self.mirror = mirror
         self._requests = requests
         self._disk = disk
         self._lake = lake
@@ -121,12 +131,14 @@ class MaintenanceService:
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
             MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
         }
+        if self.mirror is not None:
+            tasks[TIMESCALE_MIRROR] = TimescaleMirrorTask(self.mirror, lake, self._schedule, self._in_thread)
         replaced, ways = ReplacedFiles(files, lake, self._in_thread), (self._in_thread, self._begin, self._requests)
         self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, *ways)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            self._group = group
+        """Until cancelled; it may be run again then, and is as new."""
+        async with self.on_demand() as group:
             group.create_task(self._wake())
             group.create_task(self._watch_bus())
             group.create_task(self._herald())
@@ -134,11 +146,24 @@ class MaintenanceService:
             group.create_task(self._watch_deadlines())
 
     @asynccontextmanager
-    async def on_demand(self) -> AsyncIterator[None]:
+    async def on_demand(self) -> AsyncIterator[asyncio.TaskGroup]:
         """No wake-ups: only runs that are asked for."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            yield
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._in_thread(self._clear_drafts)
+                self._group = group
+                yield group
+        finally:
+            self._group = self.next_run_at = None
+
+    def _clear_drafts(self) -> None:
+        for dataset in DATASETS:
+            self._lake.clear_drafts(dataset)
+
+    @property
+    def leads(self) -> bool:
+        """Not while it starts, or stands by for another process."""
+        return self._group is not None
 
     async def _wake(self) -> None:
         while True:
@@ -177,7 +202,11 @@ class MaintenanceService:
     async def _sound(self) -> None:
         """Tell a person what has gone wrong since, and what is well again."""
         if self._alarms is not None:
-            rows, runs = await asyncio.to_thread(lambda: (self._catalog.ledger(), self._catalog.runs()))
+            try:
+                rows, runs = await asyncio.to_thread(lambda: (self._catalog.ledger(), self._catalog.runs()))
+            except StoreError as error:
+                log.warning("trouble_not_known", reason=str(error))
+                return
             ledger = {(row.dataset, row.session): row for row in rows}
             last = next((run for run in runs if run.options.is_whole and run.finished_at is not None), None)
             await self._alarms.hold(trouble(ledger, self._schedule, self._clock.now(), last, self._lake.free_bytes()))
@@ -219,7 +248,7 @@ class MaintenanceService:
         if self._current is not None:
             return self._current.view(), False
         if self._group is None:
-            raise RunRefused("Maintenance has not started yet: ask again in a second.")
+            raise RunRefused(NOT_LEADING)
         self._current = Reconciliation(self._parts, options)
         self._group.create_task(self._carry_out(self._current))
         return self._current.view(), True
@@ -246,7 +275,13 @@ class MaintenanceService:
             log.warning("run_not_kept", reason=str(error))  # the ledger is what counts
 
     async def announce_again(self) -> Run:
-        """The announcement of the current session once more, beside the run under way."""
+        """The announcement of the current session once more, beside the run under way.
+
+        Raises:
+            RunRefused: we do not lead.
+        """
+        if not self.leads:
+            raise RunRefused(NOT_LEADING)
         return await Reconciliation(self._parts, RunOptions(only=NEW_TRADING_DAY, force=True)).go()
 
     async def foresee(self, options: RunOptions) -> list[Step]:

@@ -1,29 +1,25 @@
 """The catalog: the ledger of partitions, the last runs and durable counters, in SQL. A URL chooses the server.
 
-Its tables are made and changed by the numbered migrations beside it, at open.
-SQLite runs with a write-ahead log and synchronous=FULL: what was noted is
-noted, even if the power fails. Calls block: use a thread. It decides nothing:
-what a state means is in `maintenance/ledger.py`.
+Its tables are made and changed by the numbered migrations beside it, at open
+(`databases.py`). SQLite runs with a write-ahead log and synchronous=FULL: what
+was noted is noted, even if the power fails. Calls block: use a thread. It
+decides nothing: what a state means is in `maintenance/ledger.py`.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from importlib import resources
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 
-from tradeul.errors import StoreError
+from tradeul.errors import LeadLost
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
+from tradeul.store.databases import not_taken, open_database
 
-LOCK_WAIT_SECONDS = 10.0
 EPOCH = "epoch"
 RUNS_KEPT = 100
 
@@ -98,92 +94,102 @@ class Catalog:
         Raises:
             StoreError: it cannot be reached, or a later version made it.
         """
-        try:
-            self.engine = sa.create_engine(url)
-            if self.engine.dialect.name == "sqlite":
-                sa.event.listen(self.engine, "connect", _set_up_sqlite)
-            self._migrate()
-        except (sa.exc.SQLAlchemyError, CommandError) as error:
-            raise StoreError(f"The catalog {sa.make_url(url).render_as_string()} cannot be opened: {error}") from error
+        self.engine = open_database(url)
+        self._term: tuple[str, int] | None = None  # the counter, and its value while we lead
 
     def close(self) -> None:
         self.engine.dispose()
 
     @contextmanager
-    def writing(self, what: str) -> Iterator[sa.Connection]:
-        """One transaction. Raises StoreError: the catalog did not take it; then none of it stands. ``what`` is named in the message."""
+    def transaction(self, failing: str) -> Iterator[sa.Connection]:
+        """All or nothing. Raises StoreError, which begins with ``failing``: the catalog did not answer or did not take it."""
         try:
             with self.engine.begin() as connection:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"{what} could not be kept ({first_line(error)}): see to the disk's space and rights.") from error
+            raise not_taken(failing, error) from error
 
     def ledger(self) -> list[LedgerRow]:
-        with self.engine.connect() as connection:
+        """Raises StoreError: the catalog does not answer."""
+        with self.transaction("The ledger could not be read") as connection:
             return [_row(found) for found in connection.execute(sa.select(_ledger))]
+
+    def begin_term(self, role: str) -> None:
+        """We lead from now on: notes of earlier leaders under way are waited for, later ones are refused.
+
+        Raises:
+            StoreError: the catalog did not take it.
+        """
+        counter = f"term:{role}"
+        with self.transaction("The lead could not be taken") as connection:
+            self._term = counter, next_value(connection, counter)
+
+    def _hold_term(self, connection: sa.Connection) -> None:
+        """Raises LeadLost: another leads since; else nobody else does until the transaction ends."""
+        if self._term is None:
+            return
+        counter, ours = self._term
+        newest = sa.select(_counters.c.value).where(_counters.c.name == counter).with_for_update(read=True)
+        if connection.execute(newest).scalar_one() != ours:
+            raise LeadLost("Another process leads since: what this one had begun is not noted.")
 
     def note(self, rows: Iterable[LedgerRow]) -> None:
         """Write these rows, all or none.
 
         Raises:
+            LeadLost: we led, and another leads since.
             StoreError: the catalog did not take them.
         """
-        try:
-            with self.engine.begin() as connection:
-                for row in rows:
-                    values = _values(row)
-                    key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
-                    if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
-                        connection.execute(sa.insert(_ledger).values(**values))
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The ledger could not be written ({first_line(error)}): see to the disk's space and rights.") from error
+        with self.transaction("The ledger could not be written") as connection:
+            self._hold_term(connection)
+            for row in rows:
+                values = _values(row)
+                key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
+                if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
+                    connection.execute(sa.insert(_ledger).values(**values))
 
     def add_run(self, run: Run) -> None:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
 
         Raises:
+            LeadLost: we led, and another leads since.
             StoreError: the catalog did not take it.
         """
         values = {column.name: getattr(run, column.name) for column in _runs.columns if column.name != "number"}
         values |= {name: msgspec.json.encode(values[name]).decode() for name in _RUN_PARTS}
         succeeded = sa.select(sa.func.max(_runs.c.number)).where(_runs.c.success & (_runs.c.options == "{}")).scalar_subquery()
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(sa.insert(_runs).values(**values))
-                last = connection.execute(sa.select(sa.func.max(_runs.c.number))).scalar_one()
-                old = _runs.c.number <= last - RUNS_KEPT
-                connection.execute(sa.delete(_runs).where(old & (_runs.c.number != sa.func.coalesce(succeeded, 0))))
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The run could not be noted ({first_line(error)}): see to the disk's space and rights.") from error
+        with self.transaction("The run could not be noted") as connection:
+            self._hold_term(connection)
+            connection.execute(sa.insert(_runs).values(**values))
+            last = connection.execute(sa.select(sa.func.max(_runs.c.number))).scalar_one()
+            old = _runs.c.number <= last - RUNS_KEPT
+            connection.execute(sa.delete(_runs).where(old & (_runs.c.number != sa.func.coalesce(succeeded, 0))))
 
     def runs(self) -> list[Run]:
-        """The last runs, newest first."""
-        with self.engine.connect() as connection:
+        """The last runs, newest first.
+
+        Raises:
+            StoreError: the catalog does not answer.
+        """
+        with self.transaction("The last runs could not be read") as connection:
             found = connection.execute(sa.select(_runs).order_by(_runs.c.number.desc()))
             return [_run(row) for row in found]
 
     def next_epoch(self) -> int:
-        """The next value of the one counter from which lists take their epochs; never the same twice."""
-        mine = _counters.c.name == EPOCH
-        with self.engine.begin() as connection:
-            if connection.execute(sa.update(_counters).where(mine).values(value=_counters.c.value + 1)).rowcount == 0:
-                connection.execute(sa.insert(_counters).values(name=EPOCH, value=1))
-            return int(connection.execute(sa.select(_counters.c.value).where(mine)).scalar_one())
+        """The next value of the one counter from which lists take their epochs; never the same twice.
 
-    def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(resources.files("tradeul.store").joinpath("migrations")))
-        with self.engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        Raises:
+            StoreError: the catalog did not give one.
+        """
+        with self.transaction("No epoch could be taken") as connection:
+            return next_value(connection, EPOCH)
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute(f"PRAGMA busy_timeout={int(LOCK_WAIT_SECONDS * 1000)}")
-    cursor.close()
+def next_value(connection: sa.Connection, counter: str) -> int:
+    """One more than the last; who asks at the same time waits for the other's transaction."""
+    insert = "INSERT INTO counters (name, value) VALUES (:name, 1)"
+    counted = sa.text(f"{insert} ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value")
+    return int(connection.execute(counted, {"name": counter}).scalar_one())
 
 
 def _values(row: LedgerRow) -> dict[str, object]:
@@ -201,8 +207,3 @@ def _run(found: sa.Row[Any]) -> Run:
     fields = dict(found._mapping)
     del fields["number"]
     return Run(**fields | {name: msgspec.json.decode(fields[name], type=kind) for name, kind in _RUN_PARTS.items()})
-
-
-def first_line(error: Exception) -> str:
-    """Without the library's advice below it."""
-    return str(error).splitlines()[0]

@@ -3,8 +3,10 @@
     add -> a number of ours, in order of arrival -> `after` it: what the bus has not heard yet
 
 What is history when it arrives is never told (`told` is false). A row holds the
-whole record as JSON, as the bus has it; the columns beside it are what is asked for. Calls block: use a thread. It does not know
-what a form means, nor who is asked when (`filings/`).
+whole record as JSON, as the bus has it; the columns beside it are what is
+asked for. Calls block: use a thread; each raises StoreError when the catalog
+does not answer. It does not know what a form means, nor who is asked when
+(`filings/`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,10 +82,13 @@ class Found(msgspec.Struct, frozen=True):
 
 class FilingsStore:
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog, self._engine = catalog, catalog.engine
+        self._catalog = catalog
 
     def _writing(self) -> AbstractContextManager[sa.Connection]:
-        return self._catalog.writing("Filings and news")
+        return self._catalog.transaction("Filings and news could not be kept")
+
+    def _reading(self) -> AbstractContextManager[sa.Connection]:
+        return self._catalog.transaction("Filings and news could not be read")
 
     def add_filings(self, filings: Iterable[Filing], told_since: datetime) -> list[Filing]:
         """Those that were not known; to a known one only filers are added that it did not name, and their tickers.
@@ -115,7 +120,7 @@ class FilingsStore:
     def _after(self, table: sa.Table, number: int, most: int) -> list[Numbered]:
         wanted = sa.select(table.c.number, table.c.document).where(table.c.told & (table.c.number > number))
         wanted = wanted.order_by(table.c.number.desc()).limit(most)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Numbered(row.number, row.document) for row in connection.execute(wanted)][::-1]
 
     def last_filing(self) -> int:
@@ -126,7 +131,7 @@ class FilingsStore:
         return self._last(_news)
 
     def _last(self, table: sa.Table) -> int:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(sa.select(sa.func.max(table.c.number)).where(table.c.told)).scalar_one() or 0
 
     def find_filings(
@@ -161,12 +166,12 @@ class FilingsStore:
 
     def _all(self, table: sa.Table, together: int) -> Iterator[list[bytes]]:
         wanted = sa.select(table.c.document).order_by(table.c.number).execution_options(yield_per=together)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for part in connection.execute(wanted).partitions():
                 yield [row.document for row in part]
 
     def filing(self, accession: str) -> bytes | None:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = connection.execute(sa.select(_filings.c.document).where(_filings.c.accession == accession)).scalar_one_or_none()
         return None if found is None else bytes(found)
 
@@ -181,12 +186,12 @@ class FilingsStore:
         return self._found(sa.select(sa.func.count()).select_from(_news).where(wanted), rows, 0, most)
 
     def _found(self, count: sa.Select[Any], rows: sa.Select[Any], skip: int, most: int) -> Found:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             total = connection.execute(count).scalar_one()
             return Found(total, [row.document for row in connection.execute(rows.offset(skip).limit(most))])
 
     def mark(self, name: str) -> datetime | None:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(sa.select(_marks.c.at).where(_marks.c.name == name)).scalar_one_or_none()
 
     def set_mark(self, name: str, at: datetime) -> None:
@@ -207,11 +212,11 @@ class FilingsStore:
             connection.execute(sa.insert(_companies), list(rows.values()))
 
     def companies(self) -> list[Company]:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Company(row.cik, row.symbol, row.name) for row in connection.execute(sa.select(_companies))]
 
     def cik_of(self, symbol: str) -> str | None:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(sa.select(_companies.c.cik).where(_companies.c.symbol == symbol)).scalar_one_or_none()
 
     def forget_before(self, instant: datetime) -> int:

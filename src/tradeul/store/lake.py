@@ -13,6 +13,7 @@ does not know what is complete (`catalog.py`) nor what the columns mean.
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from datetime import date
@@ -33,6 +34,8 @@ SORT_KEYS = ("symbol", "slot", "start_at", "effective", "until", "time", "list")
 class Lake:
     def __init__(self, root: Path, version: str, simulated: bool) -> None:
         self._root = root
+        # Nobody else's: one who led, and does not know yet that he does no more, must not write into ours.
+        self._draft_suffix = f".{secrets.token_hex(4)}.tmp"
         self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
 
     def free_bytes(self) -> int:
@@ -109,6 +112,11 @@ class Lake:
         for session in self.sessions(dataset)[:-count]:
             shutil.rmtree(self.path(dataset, session).parent)
 
+    def clear_drafts(self, dataset: str) -> None:
+        """Delete what writers that were killed left behind; only by the dataset's writer, while it writes nothing."""
+        for draft in (self._root / dataset).rglob("*.tmp"):
+            draft.unlink(missing_ok=True)
+
     def path(self, dataset: str, session: date) -> Path:
         return self._root / dataset / f"session={session}" / "part.parquet"
 
@@ -134,7 +142,7 @@ class Lake:
         return self._root / STAGING / dataset / range_name
 
     def _put(self, path: Path, frame: pl.DataFrame, footer: dict[str, str]) -> None:
-        draft = path.with_suffix(".tmp")
+        draft = path.with_suffix(self._draft_suffix)
         try:
             self._make_folder(path.parent)
             frame.write_parquet(draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, metadata=self._footer | footer)

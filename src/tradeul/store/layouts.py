@@ -3,13 +3,15 @@
 Calls block: use a thread. It does not look into a layout; the page does.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 import sqlalchemy as sa
 
 from tradeul.errors import TooMany
-from tradeul.store.catalog import METADATA, Catalog
+from tradeul.store.catalog import METADATA, Catalog, next_value
 
 MOST_LAYOUTS = 100
-WHAT = "The layout"
 
 _layouts = sa.Table(
     "layouts",
@@ -21,14 +23,26 @@ _layouts = sa.Table(
 
 class LayoutStore:
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog, self._engine = catalog, catalog.engine
+        self._catalog = catalog
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """One writer after the other."""
+        with self._catalog.transaction("The layout could not be kept") as connection:
+            next_value(connection, "layouts")
+            yield connection
+
+    def _reading(self) -> AbstractContextManager[sa.Connection]:
+        return self._catalog.transaction("The layouts could not be read")
 
     def names(self) -> list[str]:
-        with self._engine.connect() as connection:
-            return list(connection.execute(sa.select(_layouts.c.name).order_by(_layouts.c.name)).scalars())
+        """Raises StoreError: the catalog does not answer."""
+        with self._reading() as connection:
+            return sorted(connection.execute(sa.select(_layouts.c.name)).scalars())
 
     def get(self, name: str) -> bytes | None:
-        with self._engine.connect() as connection:
+        """Raises StoreError: the catalog does not answer."""
+        with self._reading() as connection:
             return connection.execute(sa.select(_layouts.c.document).where(_layouts.c.name == name)).scalar_one_or_none()
 
     def put(self, name: str, document: bytes) -> None:
@@ -38,14 +52,13 @@ class LayoutStore:
             TooMany: it would be one more than `MOST_LAYOUTS`.
             StoreError: the catalog did not take it.
         """
-        with self._catalog.writing(WHAT) as connection:
+        with self._writing() as connection:
             changed = sa.update(_layouts).where(_layouts.c.name == name).values(document=document)
             if connection.execute(changed).rowcount:
                 return
-            connection.execute(sa.insert(_layouts).values(name=name, document=document))
-            # Counted after the row is written: writers follow each other from their first write on.
-            if connection.execute(sa.select(sa.func.count()).select_from(_layouts)).scalar_one() > MOST_LAYOUTS:
+            if connection.execute(sa.select(sa.func.count()).select_from(_layouts)).scalar_one() >= MOST_LAYOUTS:
                 raise TooMany(f"{MOST_LAYOUTS} layouts are kept, no more: delete one that nobody needs, or save over it.")
+            connection.execute(sa.insert(_layouts).values(name=name, document=document))
 
     def delete(self, name: str) -> bool:
         """Whether there was one.
@@ -53,5 +66,5 @@ class LayoutStore:
         Raises:
             StoreError: the catalog did not take it.
         """
-        with self._catalog.writing(WHAT) as connection:
+        with self._writing() as connection:
             return connection.execute(sa.delete(_layouts).where(_layouts.c.name == name)).rowcount > 0
