@@ -100,7 +100,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
-        with pytest.raises(StoreError, match=r"could not be written .*: see to the disk's space and rights"):
+        with pytest.raises(StoreError, match=r"could not be filled .*: see to the disk's space and rights"):
             backed_up(state, folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -3,10 +3,11 @@
     FOLDER/manifest.json   what it is of; of each file its path in the state folder, bytes and SHA-256
     FOLDER/files/...       these files
 
-A folder that is being filled is marked `.unfinished` until all of it is written
-and synced: with the mark it is nothing to restore from, nothing to start on,
-and as good as empty. Calls block: use a thread. Which files belong in it is not
-known here (`assemble/backup.py`), nor what they hold.
+A folder that is being filled holds the file `.tradeul-unfinished` until all of
+it is written and synced: with the mark it is nothing to restore from, nothing
+to start on, and as good as empty. One at a time fills a folder: of a state
+folder its locks see to that. Calls block: use a thread. Which files belong in
+it is not known here (`assemble/backup.py`), nor what they hold.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ import msgspec
 from tradeul.errors import StoreError
 from tradeul.store.databases import is_of_later_version
 
-MANIFEST, FILES, UNFINISHED = "manifest.json", "files", ".unfinished"
+MANIFEST, FILES, UNFINISHED = "manifest.json", "files", ".tradeul-unfinished"
 LOCKS = "locks"  # of a state folder: who fills it holds them
 READ_BYTES = 1 << 20
 
@@ -75,9 +76,9 @@ def filling(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: the folder is not empty, or the disk did not take all of it.
     """
-    check_empty(folder)
     mark = folder / UNFINISHED
     try:
+        check_empty(folder)
         folder.mkdir(parents=True, exist_ok=True)
         mark.touch()
         _sync(folder)
@@ -88,10 +89,10 @@ def filling(folder: Path) -> Iterator[None]:
         mark.unlink()
         _sync(folder)
     except OSError as error:
-        raise StoreError(f"{folder} could not be written ({error}): see to the disk's space and rights.") from error
+        raise StoreError(f"{folder} could not be filled ({error}): see to the disk's space and rights.") from error
     finally:
-        if is_unfinished(folder):
-            with suppress(OSError):  # then the mark stays
+        with suppress(OSError):  # then the mark stays
+            if is_unfinished(folder):
                 _clear(folder)
                 mark.unlink()
 
