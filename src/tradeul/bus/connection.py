@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import redis.asyncio as aioredis
 import structlog
 from redis.asyncio.retry import Retry
-from redis.backoff import DecorrelatedJitterBackoff, ExponentialWithJitterBackoff
+from redis.backoff import DecorrelatedJitterBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -17,7 +17,7 @@ from tradeul.clock import Clock
 from tradeul.errors import StartError
 
 SETTING = "TRADEUL_REDIS_URL"
-TRIES, FOR_EVER = 5, -1
+FOR_EVER = -1
 # A server that is gone without a word is noticed in half a minute.
 KEEP_ALIVE = {
     getattr(socket, name): value
@@ -29,10 +29,10 @@ REACH_SECONDS, LOOK_SECONDS, SAY_TURNS = 5.0, 1.0, 10
 log = structlog.get_logger()
 
 
-def client_of(url: str, *, patient: bool) -> aioredis.Redis:
-    """``patient``: a command is tried again for as long as the server is away."""
-    # The other's powers of two would overflow in a quarter of an hour.
-    backoff = DecorrelatedJitterBackoff(base=0.05, cap=1.0) if patient else ExponentialWithJitterBackoff(base=0.05, cap=1.0)
+def client_of(url: str, tries_again: int = 5) -> aioredis.Redis:
+    """``tries_again``: how often a command that the connection failed is tried again; or `FOR_EVER`."""
+    # Exponential ones would overflow after a quarter of an hour.
+    backoff = DecorrelatedJitterBackoff(base=0.05, cap=1.0)
     keep_alive: dict[str, Any] = {} if url.startswith("unix") else {"socket_keepalive": True, "socket_keepalive_options": KEEP_ALIVE}
     # No time-out of redis-py's own: it would use `asyncio.wait_for`, which before Python 3.12 loses a
     # cancellation that arrives as the command ends. The bus bounds commands; a subscriber waits as long as it takes.
@@ -40,7 +40,7 @@ def client_of(url: str, *, patient: bool) -> aioredis.Redis:
         url,
         socket_timeout=None,
         socket_connect_timeout=None,
-        retry=Retry(backoff, FOR_EVER if patient else TRIES),
+        retry=Retry(backoff, tries_again),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
         **keep_alive,
     )
@@ -54,7 +54,7 @@ async def reached(url: str, clock: Clock, *, wait: bool) -> None:
     """
     parts = urlsplit(url)
     name, turn = f"{SETTING}={parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 0
-    async with client_of(url, patient=False) as client:
+    async with client_of(url, tries_again=0) as client:
         while (reason := await _refusal(client, name)) is not None:
             if not wait:
                 raise StartError(f"{name} does not answer ({reason}): start that server, or correct the setting.")

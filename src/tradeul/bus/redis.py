@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tradeul.bus.connection import client_of
+from tradeul.bus.connection import FOR_EVER, client_of
 from tradeul.bus.topics import (
     ACTIVE_KEY,
     BREADTH_KEY,
@@ -76,8 +76,8 @@ class Bus:
     def __init__(self, url: str, clock: Clock, *, patient: bool = False) -> None:
         """``patient``: commands wait for a server that is away, as long as it is: a service goes on then, where others give up."""
         self._url, self._clock = url, clock
-        self.redis = client_of(url, patient=False)
-        self._asked = client_of(url, patient=True) if patient else self.redis
+        self.redis = client_of(url)
+        self._asked = client_of(url, FOR_EVER) if patient else self.redis
         self._patience_seconds = None if patient else COMMAND_TIMEOUT_SECONDS
         self._frames = msgspec.json.Decoder(ListFrame)
         self._lists = msgspec.json.Decoder(list[ListDefinition])
