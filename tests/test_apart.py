@@ -77,12 +77,12 @@ def apart(state, **settings):
 
 
 def test_six_processes_are_one_product_and_each_may_end_and_come_back(tmp_path):
-    redis = RedisServer()
-    with apart(tmp_path, redis_url=redis.url) as services:
+    server = RedisServer()
+    with apart(tmp_path, redis_url=server.url, simulator_tickers=100) as services:
         services.start(*SERVICES)
         for name in SERVICES:
             eventually(lambda name=name: services.logged(name, "redis_waited_for"))
-        redis.start()
+        server.start()
         try:
             before = services.next_snapshot()
             page = services.up["api"].ready()
@@ -95,7 +95,7 @@ def test_six_processes_are_one_product_and_each_may_end_and_come_back(tmp_path):
             assert (again.session, again.mode) == (before.session, before.mode)
             assert services.end(*SERVICES) == dict.fromkeys(SERVICES, 0)
         finally:
-            redis.stop()
+            server.stop()
 
 
 TALKS = ("maintenance", "scanner", "filings", "gateway")  # to Redis all the time
