@@ -37,8 +37,9 @@ class Apart:
         lines = path.read_text().splitlines() if path.exists() else []
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
-    def health(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings[f'{name}_port']}/health", timeout=10) as answer:
+    def health(self, name, **headers):
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.settings[f'{name}_port']}/health", headers=headers)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
             return json.load(answer)
 
     def end(self, *names):
@@ -87,6 +88,7 @@ def test_six_processes_are_one_product_and_each_may_end_and_come_back(tmp_path):
             before = services.next_snapshot()
             page = services.up["api"].ready()
             assert page.get("api/config")["socket"] == f"ws://127.0.0.1:{services.settings['gateway_port']}/ws"
+            assert services.health("gateway", Origin=page.page.rstrip("/"))["status"] == "ok"  # the page is let in
             assert page.get("api/maintenance/status")["mode"] == "SIMULATED"  # asked of its own process
 
             services.up.pop("scanner").kill()

@@ -31,6 +31,7 @@ async def never(*_):
         (["maintenance"], {"redis_url": REDIS}, True, "--fresh with `tradeul up maintenance`"),
         (["scanner"], {"redis_url": REDIS, "simulator_port": 0}, False, "TRADEUL_SIMULATOR_PORT=0"),
         (["maintenance"], {"redis_url": REDIS, "simulator_port": 0}, False, "TRADEUL_SIMULATOR_PORT=0"),
+        (["gateway"], {"redis_url": REDIS, "api_port": 0}, False, "TRADEUL_API_PORT=0"),
         (["api"], {"redis_url": REDIS, "gateway_port": 0}, False, "TRADEUL_GATEWAY_PORT=0"),
     ],
 )

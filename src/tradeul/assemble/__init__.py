@@ -97,8 +97,7 @@ async def run_services(
             access.on_change(lambda: show_mode(access.mode, moded))
         elif not place.simulated:
             group.create_task(follow_mode(place.bus, lambda mode: show_mode(mode, moded)))
-        if API in chosen:
-            at.callers.page_ports.add(at.ports[API])
+        at.callers.page_ports.add(at.ports.get(API, settings.api_port))
         spare_what_stands()
         await ready(running(at, parts))
 

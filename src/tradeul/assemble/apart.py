@@ -37,6 +37,10 @@ def refuse_what_cannot_work(settings: Settings, chosen: Collection[str], *, simu
     asks = API in chosen or any(SERVICES[name].asks for name in chosen)
     if simulated and asks and not settings.simulator_port:
         raise SettingsError(f"TRADEUL_SIMULATOR_PORT=0: {alone} and the others need to know the port; set the same one for all.")
+    if GATEWAY in chosen and API not in chosen and not settings.api_port and not settings.allowed_origins:
+        raise SettingsError(
+            f"TRADEUL_API_PORT=0: {alone} lets in the page by its port; set it, or TRADEUL_ALLOWED_ORIGINS to the page's address."
+        )
     if API in chosen and GATEWAY not in chosen and settings.public_socket is None and not settings.gateway_port:
         raise SettingsError(
             f"TRADEUL_GATEWAY_PORT=0: {alone} tells the page where the gateway answers; set its port, or TRADEUL_PUBLIC_SOCKET."
