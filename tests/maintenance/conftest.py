@@ -23,6 +23,7 @@ from tradeul.store.timescale import Mirror
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
+LISTED = date(2020, 1, 2)
 START = at(SESSION, time(9, 28, 40))
 WINDOWS = Windows(24, 8, 5)
 
@@ -69,7 +70,7 @@ class SmallMarket:
 
     async def tickers(self):
         self._call("tickers")
-        return [Ticker(symbol, f"{symbol} Inc", "CS", "XNAS") for symbol in self.symbols]
+        return [Ticker(symbol, f"{symbol} Inc", "CS", "XNAS", list_date=LISTED) for symbol in self.symbols]
 
     async def delisted(self, since):
         self._call("delisted")

@@ -115,12 +115,14 @@ async def test_who_left_is_struck_through_while_the_order_is_held_and_goes_then(
 async def test_badges_say_what_is_special_about_a_ticker(quiet_page):
     full, plain = await quiet_page.evaluate("""async () => {
         const { badgesOf } = await import("/panels/badges.mjs");
-        const row = { halted: true, ssr: true, leverage: "3x", corp_action: "1:8 split", filing_form: "8-K", news_at: "x", headline: "Up" };
+        const row = { halted: true, ssr: true, ipo: true, leverage: "3x", corp_action: "1:8 split", filing_form: "8-K",
+            news_at: "x", headline: "Up" };
         return [badgesOf(row), badgesOf({ halted: false, ssr: null, price: 1 })];
     }""")
     assert [(each["letter"], each["words"]) for each in full] == [
         ("H", "Trading is halted"),
         ("S", "Short-sale restriction"),
+        ("IPO", "A stock listed within the last seven days"),
         ("3x", "Fund with a leverage of 3x"),
         ("÷", "1:8 split"),
         ("F", "Filed 8-K since the last close"),

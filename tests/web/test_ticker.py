@@ -202,8 +202,8 @@ async def draw(page, seen):
         return JSON.stringify({
             times: all.map(({ time, close }) => [new Date(1000 * time).toISOString().slice(0, 16), close ?? null]),
             last: all.at(-1), vwap: data.vwapLine(candles.slice(0, -1)).map(({ value }) => value),
-            extended: data.extendedHours(all, early).map(({ phase, session }) => [phase, session]), day: data.dayOf(all, "2026-03-09", early),
-            early: data.dayOf(candles.slice(0, 1), "2026-03-06", early),
+            extended: data.extendedHours(all, early).map(({ phase, session }) => [phase, session]),
+            day: data.dayOf(all, "2026-03-09", early), early: data.dayOf(candles.slice(0, 1), "2026-03-06", early),
         });
     }"""
     return json.loads(await page.evaluate(script, [BARS, seen]))

@@ -106,7 +106,7 @@ class BaselinesTask:
 
     def _universe(self, served: date, daily: Sequence[date]) -> pl.DataFrame:
         """What is listed, and what traded in the last session though the vendor's list lacks it; ``since``: before it another's bars."""
-        known = tenures_on(self._lake, served).select("symbol", "name", "kind", "exchange", "since", "until")
+        known = tenures_on(self._lake, served).select("symbol", "name", "kind", "exchange", "list_date", "since", "until")
         listed = known.filter(pl.col("until").is_null()).drop("until")
         if daily:
             traded = self._lake.read(OHLC_DAILY, daily[-1], ["symbol"])
