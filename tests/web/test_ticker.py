@@ -84,7 +84,8 @@ async def appear(stand, symbol):
 
 async def test_a_ticker_is_opened_and_what_strangers_wrote_is_only_text(open_page, stand):
     async with scanner(stand):
-        page = (await open_page()).page
+        watched = await open_page()
+        page = watched.page
         symbol = await symbol_at(page, "gappers_up", 0)
         await cell(page, "gappers_up", 0).dblclick()
         await expect(page.get_by_role("tab", name=f"{symbol} · Chart")).to_be_visible()
@@ -108,6 +109,7 @@ async def test_a_ticker_is_opened_and_what_strangers_wrote_is_only_text(open_pag
         assert OVERRIDE not in await page.evaluate("document.body.textContent")
         assert await page.locator("#workspace img, #workspace script").count() == 0
         assert await page.evaluate("window.pwned") is None
+        assert not watched.complaints  # not even of the history that this stand does not have
 
 
 async def test_panels_of_a_colour_follow_the_chosen_row_others_do_not(open_page, stand):
