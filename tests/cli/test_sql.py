@@ -25,7 +25,7 @@ async def test_a_program_gets_json_lines(keyless, capsysbinary):
     small_lake.write(keyless.state / "simulated")
     assert await sql(keyless, "SELECT dataset, count(*) AS n FROM ledger WHERE dataset = 'tickers' GROUP BY 1") == 0
     assert json.loads(capsysbinary.readouterr().out) == {"dataset": "tickers", "n": 2}
-    with closing(Catalog(catalog_url(keyless.state / "simulated"))) as catalog:
+    with closing(Catalog(catalog_url(keyless, simulated=True))) as catalog:
         FilingsStore(catalog).add_news([Article("n1", NOW, "A rises", ("A",))], NOW)
     assert await sql(keyless, "SELECT headline, tickers FROM News") == 0
     assert json.loads(capsysbinary.readouterr().out) == {"headline": "A rises", "tickers": ["A"]}

@@ -161,6 +161,7 @@ def test_the_file_is_copied_before_a_migration_and_a_refusal_names_the_command_t
         for table in METADATA.sorted_tables:
             if table.name not in ("ledger", "counters", "runs"):
                 connection.exec_driver_sql(f"DROP TABLE {table.name}")
+        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN requests")
     catalog.close()
     again = catalog_at(url)
     assert again.ledger() == [ROW]

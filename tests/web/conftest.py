@@ -22,6 +22,7 @@ from tradeul.ops.callers import Callers
 from tradeul.store.catalog import Catalog
 from tradeul.store.layouts import LayoutStore
 
+expect.set_options(timeout=10_000)
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 20_000  # beyond any machine that does something else too
 expect.set_options(timeout=PATIENCE_MS)
@@ -149,12 +150,29 @@ class Watched:
     """A page with everything it complained about and everything it asked for."""
 
     def __init__(self, page, stand):
-        self.page, self.complaints, self.hosts = page, [], set()
+        self.page, self.stand, self.complaints, self.hosts = page, stand, [], set()
         page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
         self.own_hosts = {f"127.0.0.1:{stand.api.port}", f"127.0.0.1:{stand.gateway_port}", ""}  # the last: data: addresses
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def watched_page(browser, tmp_path_factory, fake_market):
+    """One page and its stand for a whole module: for tests that leave it as they found it."""
+    stand = Stand(tmp_path_factory.mktemp("watched"), fake_market)
+    context = await browser.new_context(viewport={"width": 1600, "height": 1000}, permissions=["clipboard-read", "clipboard-write"])
+    try:
+        await stand.start()
+        page = await context.new_page()
+        page.set_default_timeout(10_000)
+        watched = Watched(page, stand)
+        await page.goto(stand.url)
+        yield watched
+    finally:
+        await context.close()
+        await stand.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -10,6 +10,7 @@ import { language, t, translate } from "./words/words.mjs";
 import { Commands } from "./workspace/commands.mjs";
 import { freezeBy } from "./workspace/freeze.mjs";
 import { Links } from "./workspace/links.mjs";
+import { servePeople } from "./workspace/people.mjs";
 import { askForToken } from "./workspace/login.mjs";
 import { Marks } from "./workspace/marks.mjs";
 import { say } from "./workspace/notice.mjs";
@@ -22,6 +23,8 @@ import { Workspace } from "./workspace/workspace.mjs";
 
 document.documentElement.lang = language;
 translate(document);
+
+export { desk, workspace }; // for a console, and for tests that compare what is held
 
 const settings = new Settings();
 const feed = new Feed((config) => Object.assign(desk.config, config));
@@ -46,6 +49,7 @@ const desk = {
 const place = /** @type {HTMLElement} */ (document.getElementById("workspace"));
 const workspace = new Workspace(place, desk, KINDS);
 showStatus(feed);
+servePeople(desk, workspace);
 desk.commands.add({ id: "marks", title: () => t("marks.title"), run: () => showMarks(desk) });
 startActivity(desk);
 freezeBy(desk.commands, desk.frozen);

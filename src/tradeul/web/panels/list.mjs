@@ -17,6 +17,7 @@ import { openTicker } from "./ticker.mjs";
 /** @typedef {import("../workspace/panels.mjs").Desk} Desk */
 /** @typedef {import("ag-grid-community").GridState} GridState */
 
+const FORMULA = /^[=+\-@\t\r]/;
 const LOOK_MS = 1000;
 const POINTER_RESTS_MS = 1500;
 const KEPT = /** @type {const} */ (["columnOrder", "columnSizing", "columnVisibility", "sort", "filter"]); // of the grid's state, in the layout
@@ -201,6 +202,11 @@ class ListPanel {
     this.count.textContent = this.rows.order ? `${said} · ${t("freeze.held")}` : said;
     this.note.hidden = Boolean(size);
     this.note.textContent = this.emptiness();
+  }
+
+  /** Columns, filter and order as they are seen; what a spreadsheet would compute stays text, as in the server's CSV. */
+  csv() {
+    return this.grid?.getDataAsCsv({ processCellCallback: ({ value }) => (typeof value === "string" && FORMULA.test(value) ? `'${value}` : (value ?? "")) });
   }
 
   close() {

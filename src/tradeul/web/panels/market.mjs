@@ -14,6 +14,7 @@ class MarketPanel {
   constructor(desk) {
     this.desk = desk;
     this.element = element("section", "market");
+    Object.assign(this.element, { tabIndex: 0, ariaLabel: t("panel.market") }); // where it is narrow, arrow keys scroll it
     this.stopDay = desk.newDay(() => this.say(t("market.waiting")));
     this.say(t("market.waiting"));
   }

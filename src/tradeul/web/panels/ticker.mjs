@@ -111,6 +111,7 @@ export class TickerPanel {
     this.group = params.group ?? GROUPS[0];
     this.shown = new Signal(false);
     this.body = element("div", "ticker-body");
+    Object.assign(this.body, { tabIndex: 0, role: "region", ariaLabel: t(`panel.${kind}`) }); // arrow keys scroll it
     this.note = element("p", "note");
     this.note.setAttribute("role", "status");
     this.age = element("span", "as-of");

@@ -6,6 +6,7 @@ import { es } from "./es.mjs";
 
 /** @typedef {"en" | "es"} Language */
 const TABLES = { en, es };
+export const LANGUAGES = { en: "English", es: "Español" }; // each by its own name
 const KEPT = "tradeul.language";
 
 /** @returns {Language} */

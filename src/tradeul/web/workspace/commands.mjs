@@ -10,6 +10,8 @@ export class Commands {
   constructor() {
     /** @type {Map<string, Command>} */
     this.table = new Map();
+    this.hasSingleKeys = true; // else only keys with another one held
+    this.page = document; // of the window that a key was last pressed in
     this.hear(document);
   }
 
@@ -25,11 +27,13 @@ export class Commands {
 
   /** Listen to the keys of a window of ours; one that is popped out has its own. @param {Document} page */
   hear(page) {
+    page.addEventListener("pointerdown", () => (this.page = page), true);
+    page.addEventListener("keydown", () => (this.page = page), true);
     page.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.isComposing || event.repeat || isWriting(event.target)) return;
       const pressed = keysOf(event);
       const command = this.all().find(({ keys }) => keys === pressed);
-      if (!command) return;
+      if (!command || (pressed.length === 1 && !this.hasSingleKeys)) return;
       event.preventDefault();
       const pressedAt = performance.now();
       command.run();
@@ -50,9 +54,10 @@ function keysOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   return held.join("") + key;
 }
 
-/** Keys that write are no commands. @param {EventTarget | null} target */
+/** Keys that write are no commands, nor are those of a dialog. @param {EventTarget | null} target */
 function isWriting(target) {
   const { tagName, type, isContentEditable } = /** @type {HTMLInputElement} */ (target ?? {});
   const ticks = ["checkbox", "radio", "button", "range"];
+  if (/** @type {Element} */ (target).closest?.("dialog")) return true;
   return isContentEditable || tagName === "TEXTAREA" || tagName === "SELECT" || (tagName === "INPUT" && !ticks.includes(type));
 }

@@ -13,7 +13,7 @@ import { why } from "../panels/why.mjs";
 
 /**
  * @typedef {{kind: string, titleKey: string, make: (desk: Desk, params: any) => Panel}} PanelKind
- * @typedef {{element: HTMLElement, title?: string, params?: () => object, visible?: (shown: boolean) => void, close: () => void}} Panel
+ * @typedef {{element: HTMLElement, title?: string, params?: () => any, visible?: (shown: boolean) => void, csv?: () => string | undefined, close: () => void}} Panel
  *   `params`: what stands in the layout and goes to `make` after a reload, JSON. `visible` is told at once and whenever it changes:
  *   what nobody sees asks for nothing.
  * @typedef {object} Desk  what a panel may use

@@ -8,7 +8,12 @@ const place = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document
 /** @param {import("../feed/feed.mjs").Feed} feed */
 export function showStatus(feed) {
   feed.status.follow(show);
+  let saidAt = performance.now();
+  feed.status.listen(() => (saidAt = performance.now()));
   setInterval(() => {
+    const { stale, ageMs } = feed.status.value;
+    // The gateway says it now and then; what nobody renews ages in between.
+    if (stale && ageMs !== null) write("age", age(ageMs + performance.now() - saidAt));
     const now = feed.clock.now();
     if (now !== null) write("clock", timeOfDay(now));
   }, 200);

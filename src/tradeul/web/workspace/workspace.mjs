@@ -144,6 +144,21 @@ export class Workspace {
     return this.dock.addPanel({ id: idOf(kind, params), component: kind, title: this.titleOf(kind), params, minimumWidth: 180, minimumHeight: 90, ...options });
   }
 
+  /** The panel that was last worked in. @returns {Panel | undefined} */
+  get active() {
+    return this.panelAt(this.dock.activePanel?.id);
+  }
+
+  /** @param {string} kind @param {any} params @returns {Panel | undefined} */
+  panelOf(kind, params) {
+    return this.panelAt(idOf(kind, params));
+  }
+
+  /** @param {string | undefined} id */
+  panelAt(id) {
+    return [...this.panels].find(([, api]) => api.id === id)?.[0];
+  }
+
   /** What stands where no panel is. */
   bare() {
     const made = element("div", "bare");
