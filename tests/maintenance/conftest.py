@@ -70,7 +70,7 @@ class SmallMarket:
 
     async def tickers(self):
         self._call("tickers")
-        return [Ticker(symbol, f"{symbol} Inc", "CS", "XNAS", list_date=LISTED) for symbol in self.symbols]
+        return [Ticker(symbol, f"{symbol} Inc", "CS", "XNAS") for symbol in self.symbols]
 
     async def delisted(self, since):
         self._call("delisted")
@@ -107,7 +107,7 @@ class SmallMarket:
 
     async def ticker_details(self, symbol):
         self._call("ticker_details", symbol)
-        return TickerDetails(symbol, 1e6 + int(symbol[1:]), "3571", "ELECTRONIC COMPUTERS")
+        return TickerDetails(symbol, 1e6 + int(symbol[1:]), "3571", "ELECTRONIC COMPUTERS", LISTED)
 
     async def free_floats(self):
         self._call("free_floats")

@@ -35,7 +35,7 @@ OHLC_DAILY, VOLUME_SLOTS, MINUTE_BARS = "ohlc_daily", "volume_slots", "minute_ba
 TICKERS, SPLITS, METADATA = "tickers", "splits", "metadata_enrich"
 PRICES = ("open", "high", "low", "close")
 DAY = (*PRICES, "volume", "vwap", "trades")
-TOLD_ON = {"details_on": ("shares", "sic_code", "industry"), "float_on": ("free_float",), "short_on": ("short_interest",)}
+TOLD_ON = {"details_on": ("shares", "sic_code", "industry", "list_date"), "float_on": ("free_float",), "short_on": ("short_interest",)}
 SLOT = timedelta(seconds=SLOT_SECONDS)
 
 

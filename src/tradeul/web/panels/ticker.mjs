@@ -189,6 +189,7 @@ export class TickerPanel {
       await this.fill(place);
     } catch (error) {
       if (place.lifetime.aborted) return;
+      this.body.replaceChildren(); // what was begun to be drawn
       this.say(/** @type {Error} */ (error).message);
       this.note.append(button(t("again"), () => this.show(this.symbol)));
       const timer = setTimeout(() => this.beginAgain(place), AGAIN_MS);
