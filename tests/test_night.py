@@ -27,6 +27,7 @@ from tradeul.bus.redis import Bus
 from tradeul.bus.topics import LAST_RUN_KEY, NEW_DAY, TRADING_SESSION_KEY
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.market_calendar import NEW_YORK, at, nyse
+from tradeul.ops.start import usable_folder
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
@@ -87,8 +88,7 @@ NIGHT = [*EVENING, *FINAL, *run_of("03:00:00", NEXT, TURN)]
 @asynccontextmanager
 async def product(state, clock, **settings):
     """Everything but the console, on free ports: the page's address, and the bus."""
-    for folder in ("locks", "simulated"):
-        (state / folder).mkdir()
+    (state / "locks").mkdir()
     (state / "lists").mkdir()
     (state / "lists" / "everything.toml").write_text(EVERYTHING)
     few = {"daily_sessions": 6, "slot_sessions": 3, "rvol_sessions": 3}
@@ -107,7 +107,9 @@ async def product(state, clock, **settings):
         stack.push_async_callback(simulator.stop)
         bus = Bus(server.url, clock)
         stack.push_async_callback(bus.close)
-        place = Place(state_folder(chosen, simulated=True), True, clock, CALENDAR, bus, simulated_vendor("127.0.0.1", simulator.port))
+        place = Place(
+            usable_folder(state_folder(chosen, simulated=True)), True, clock, CALENDAR, bus, simulated_vendor("127.0.0.1", simulator.port)
+        )
         services = asyncio.create_task(run_services(chosen, place, [], stack, tell))
         try:
             await asyncio.wait([services, ready], return_when=asyncio.FIRST_COMPLETED)

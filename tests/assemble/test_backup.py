@@ -11,7 +11,8 @@ import pytest
 from tests.product import eventually, running
 from tests.store.test_catalog import ROW
 from tradeul.assemble.backup import backup, restore
-from tradeul.assemble.state import ROLES, claimed_state
+from tradeul.assemble.parts import ROLES
+from tradeul.assemble.state import claimed_state
 from tradeul.errors import FolderInUse, StoreError
 from tradeul.ops.start import sole_owner
 from tradeul.records.partitions import LedgerRow, State

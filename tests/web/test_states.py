@@ -24,7 +24,8 @@ async def test_who_has_no_token_is_asked_once_told_what_was_wrong_and_let_in_wit
     context = await browser.new_context()
     try:
         page = await context.new_page()
-        asked = []
+        asked, complaints = [], []
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
         page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
         page.on("websocket", lambda socket: asked.append(socket.url))
         await page.goto(guarded.url)
@@ -41,6 +42,7 @@ async def test_who_has_no_token_is_asked_once_told_what_was_wrong_and_let_in_wit
         await page.keyboard.press("Enter")
         await expect(form).to_be_hidden()
         await expect(page.locator(".ag-row").first).to_be_visible()
+        assert not complaints
         # The token changes: the socket that comes back is refused, and the form is there again.
         guarded.callers.tokens = {HOLDER: "another"}
         await guarded.end("gateway")

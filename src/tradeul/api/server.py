@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from tradeul import __version__
 from tradeul.api.lists import to_csv
-from tradeul.api.page import PageMount, content_security_policy
+from tradeul.api.page import PageMount, QuietProblems, content_security_policy
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.errors import NoAnswer
@@ -102,6 +102,11 @@ class ApiServer(HttpService):
         self._calendar = calendar
         self.mode = mode
         self.gateway_port = gateway_port
+
+    def application(self) -> FastAPI:
+        app = super().application()
+        app.add_middleware(QuietProblems)  # around all others: what they refuse is a problem, too
+        return app
 
     def routes(self, app: FastAPI) -> None:
         unavailable = HTTPStatus.SERVICE_UNAVAILABLE

@@ -14,7 +14,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 from tradeul import __version__
-from tradeul.assemble.state import REAL_DATA, ROLES, SIMULATED, catalog_file, catalog_url, standing_catalog_url, state_folder
+from tradeul.assemble.parts import ROLES
+from tradeul.assemble.state import REAL_DATA, SIMULATED, catalog_file, catalog_url, standing_catalog_url, state_folder
 from tradeul.errors import StoreError
 from tradeul.ops.start import sole_owner, usable_folder
 from tradeul.records.partitions import LedgerRow

@@ -1,5 +1,6 @@
 """The state folder of a run: whose it is, which market it holds, its clock, and where others find who maintains it. Starts nothing."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -23,7 +24,6 @@ SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
 SIMULATED = "simulated"  # the folder, and the schema on a server
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
-ROLES = (MAINTENANCE, "scanner", "filings")  # of a whole product
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
 
@@ -45,19 +45,24 @@ def state_folder(settings: Settings, *, simulated: bool) -> Path:
 
 @contextmanager
 def claimed_state(
-    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
+    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False, database: bool = True
 ) -> Iterator[Path]:
-    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
-    callers_of(settings)  # refused before anything is touched
-    if settings.database_url is not None:
+    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free.
+
+    ``database``: whether it is used. Raises what makes it impossible, before anything is touched.
+    """
+    callers_of(settings)
+    if database and settings.database_url is not None:
         form_of(catalog_url(settings, simulated=simulated))
     root = usable_folder(settings.state)
     with ExitStack() as stack:
+        (root / "locks").mkdir(exist_ok=True)
         for role in roles:
             stack.enter_context(sole_owner(root, role))
         check_whole(root)
-        (root / "locks" / ADDRESS).unlink(missing_ok=True)
-        end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
+        if MAINTENANCE in roles:  # the simulated vendor is its child
+            (root / "locks" / ADDRESS).unlink(missing_ok=True)
+            end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
         for setting in ports:
             free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
         if not simulated:
@@ -122,7 +127,9 @@ def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> Simu
             f"The folder {state} holds another simulated market than the TRADEUL_SIMULATOR_ settings ask for: "
             "give --fresh to forget it, or set TRADEUL_STATE to another folder."
         )
-    kept.write_bytes(msgspec.json.encode(market))
+    draft = state / f"market.{os.getpid()}.tmp"  # others may start at once, and read it
+    draft.write_bytes(msgspec.json.encode(market))
+    draft.replace(kept)
     return SimulatedClock.resume_or_start(
         state / "clock.json",
         started_at,

@@ -30,22 +30,26 @@ def _day(_: object, tokens: Sequence[cyclopts.Token]) -> date:
 
 Day: TypeAlias = Annotated[date, cyclopts.Parameter(converter=_day)]
 
+Service: TypeAlias = Literal["maintenance", "scanner", "gateway", "api", "historical", "filings"]
+
 app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 
 
 @app.command
-def up(*, simulate: bool = False, fresh: bool = False) -> None:
+def up(*services: Service, simulate: bool = False, fresh: bool = False) -> None:
     """Start everything and serve the page; Ctrl-C stops it.
 
     Parameters
     ----------
+    services
+        These only, against TRADEUL_REDIS_URL, where the others run too (docs/servers.md); scanner: with the live feed.
     simulate
         The simulated market, even if a vendor key is set.
     fresh
         Forget the simulated market's state first.
     """
     settings = _settings()
-    _run(_up(settings, simulate=simulate, fresh=fresh))
+    _run(_up(settings, services, simulate=simulate, fresh=fresh))
 
 
 @app.command
@@ -207,7 +211,7 @@ def _maintain(options: RunOptions) -> None:
     _run(maintain(_settings(), options), interrupted=INTERRUPTED)
 
 
-async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
+async def _up(settings: Settings, services: Sequence[Service], *, simulate: bool, fresh: bool) -> None:
     started = count_up("Starting Tradeul")
     try:
         # Not at the top: they take a second, and a person should see something first.
@@ -218,7 +222,7 @@ async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
             started()
             await show(running)
 
-        await up(settings, simulate=simulate, fresh=fresh, ready=ready)
+        await up(settings, simulate=simulate, fresh=fresh, ready=ready, services=services)
     finally:
         started()
 

@@ -52,6 +52,8 @@ async def watch(settings: Settings, name: str, address: str | None = None) -> in
 
 def gateway_address(settings: Settings) -> str:
     """Raises NoAnswer: the settings do not tell."""
+    if settings.gateway_url is not None:
+        return settings.gateway_url.replace("http", "ws", 1) + "/ws"
     if not settings.gateway_port:
         raise NoAnswer(
             "TRADEUL_GATEWAY_PORT is 0, so the gateway's port is known to its own process only: give --address ws://HOST:PORT/ws."

@@ -60,6 +60,12 @@ def drop_schema(url: str, schema: str) -> None:
     engine.dispose()
 
 
+def is_there(url: str) -> bool:
+    """Whether the server takes connections; of whom, and for which database, is not asked."""
+    parts = sa.make_url(url).set(drivername="postgresql").update_query_dict({"connect_timeout": str(CONNECTION["connect_timeout"])})
+    return psycopg.pq.PGconn.ping(parts.render_as_string(hide_password=False).encode()) == psycopg.pq.Ping.OK
+
+
 def open_database(url: str) -> sa.Engine:
     """Connect, and migrate.
 
