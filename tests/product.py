@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 TICKERS = 300
-PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "simulator_port")
+PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "scanner_port", "simulator_port")
 UP = (sys.executable, "-m", "tradeul", "up")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEUL_", "MASSIVE_", "POLYGON_"))}
 

@@ -9,7 +9,7 @@ from tradeul.errors import StartError
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
 
-PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "simulator_port")
+PORTS = ("api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "scanner_port", "simulator_port")
 SETTINGS = dict.fromkeys(PORTS, 0) | {"simulator_tickers": 50}
 
 

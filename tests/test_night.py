@@ -21,12 +21,13 @@ from tests.product import PORTS
 from tests.test_new_day import EVERYTHING, GATEWAY_SAYS, SEED, Watcher, empty_until_four, no_row_of_another_session, rows_of
 from tradeul.assemble import run_services
 from tradeul.assemble.borders import Place
-from tradeul.assemble.state import catalog_url
+from tradeul.assemble.state import catalog_url, state_folder
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import LAST_RUN_KEY, NEW_DAY, TRADING_SESSION_KEY
 from tradeul.clock import SteppedClock, SystemClock
 from tradeul.market_calendar import NEW_YORK, at, nyse
+from tradeul.ops.start import usable_folder
 from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.settings import Settings
 from tradeul.simulator.server import SimulatorConfig, SimulatorServer
@@ -106,7 +107,9 @@ async def product(state, clock, **settings):
         stack.push_async_callback(simulator.stop)
         bus = Bus(server.url, clock)
         stack.push_async_callback(bus.close)
-        place = Place(state, True, clock, CALENDAR, bus, simulated_vendor("127.0.0.1", simulator.port))
+        place = Place(
+            usable_folder(state_folder(chosen, simulated=True)), True, clock, CALENDAR, bus, simulated_vendor("127.0.0.1", simulator.port)
+        )
         services = asyncio.create_task(run_services(chosen, place, [], stack, tell))
         try:
             await asyncio.wait([services, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -132,7 +135,7 @@ async def announced(bus, heard):
 
 def stands(state, dataset, session):
     """How a partition stands in the ledger."""
-    catalog = Catalog(catalog_url(state))
+    catalog = Catalog(catalog_url(Settings(state=state), simulated=True))
     try:
         return next(row.state for row in catalog.ledger() if (row.dataset, row.session) == (dataset, session))
     finally:

@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -151,13 +151,13 @@ class SimulatedClock:
         cls, path: Path, started_at: datetime, speed: float, awake: Sequence[tuple[datetime, datetime]] = ()
     ) -> "SimulatedClock":
         """The clock whose anchor stands in ``path``; a new one, started now, if none does."""
-        if path.exists():
-            return cls.from_json(path.read_text())
-        clock = cls(datetime.now(UTC), started_at, speed, awake)
-        draft = path.with_suffix(".tmp")
-        draft.write_text(clock.to_json())
-        os.replace(draft, path)
-        return clock
+        if not path.exists():
+            draft = path.with_suffix(f".{os.getpid()}.tmp")
+            draft.write_text(cls(datetime.now(UTC), started_at, speed, awake).to_json())
+            with suppress(FileExistsError):  # of several that start at once the first one's holds
+                os.link(draft, path)
+            draft.unlink()
+        return cls.from_json(path.read_text())
 
 
 class LateClock:

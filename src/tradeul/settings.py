@@ -59,6 +59,24 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _redis_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
+        raise PydanticCustomError("redis_url", "an address as redis://:password@host:6379 is expected")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise PydanticCustomError("http_url", "an address as http://host:port is expected")
+    return value.rstrip("/")
+
+
+HttpUrl: TypeAlias = Annotated[str, AfterValidator(_http_url)]
+SECRET = ("database_url", "redis_url")  # they may hold a password
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRADEUL_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -72,12 +90,15 @@ class Settings(BaseSettings):
     public_socket: str | None = None
     api_port: int = Field(8000, ge=0, le=65535)
     historical_port: int = Field(8004, ge=0, le=65535)
+    scanner_port: int = Field(8005, ge=0, le=65535)
     maintenance_port: int = Field(8008, ge=0, le=65535)
     filings_port: int = Field(8012, ge=0, le=65535)
     gateway_port: int = Field(9000, ge=0, le=65535)
     simulator_port: int = Field(8090, ge=0, le=65535)
 
-    redis_url: str | None = None
+    maintenance_url: HttpUrl | None = None
+    gateway_url: HttpUrl | None = None
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
     vendor_rest: str | None = None
     vendor_stream: str | None = None
@@ -142,5 +163,5 @@ def load_settings(**overrides: object) -> Settings:
             raise SettingsError(f"{first['ctx']['error']}. Correct it, or unset it to use the default.") from error
         place = str(first["loc"][0])
         name = place if place.isupper() else f"TRADEUL_{place.upper()}"
-        given = "…" if place == "database_url" else first["input"]  # it may hold a password
+        given = "…" if place in SECRET else first["input"]
         raise SettingsError(f"{name}={given!r}: {first['msg']}. Correct it, or unset it to use the default.") from error

@@ -1,7 +1,6 @@
 """Whom filings are asked of: the SEC only with a contact, never for a simulated market."""
 
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,13 +34,13 @@ async def test_the_sec_is_asked_only_with_a_contact_and_never_for_a_simulated_ma
     settings = Settings(state=tmp_path, sec_contact=contact, edgar_url=address, filings_port=0)
     vendor = simulated_vendor("127.0.0.1", 8) if simulated else real_vendor(settings, "k")
     place = Place(tmp_path, simulated, SystemClock(), nyse(), None, vendor)
-    stores = SimpleNamespace(catalog=Catalog(f"sqlite:///{tmp_path / 'catalog.db'}"), http=HttpClient(place.clock, 6000, 1, "k"))
+    catalog, http = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}"), HttpClient(place.clock, 6000, 1, "k")
     async with AsyncExitStack() as stack:
-        service, _ = await filings_of(settings, place, stores, stack, "LIVE", Callers("127.0.0.1"), LoopWatchdog())
+        service, _ = await filings_of(settings, place, catalog, http, stack, "LIVE", Callers("127.0.0.1"), LoopWatchdog())
         register = service._register
         if asked is None:
             assert register is None and service.trouble == {"filings": NO_CONTACT}
         else:
             assert (register._site, register._data) == asked and service.trouble == {}
             assert register._http._agent.endswith(says)
-    stores.catalog.close()
+    catalog.close()

@@ -17,6 +17,7 @@ from tradeul.gateway.server import GatewayServer
 from tradeul.market_calendar import nyse
 from tradeul.ops.callers import Callers
 from tradeul.records.events import FeedStatus
+from tradeul.records.lists import ListFrame
 from tradeul.records.messages import encode
 
 
@@ -105,6 +106,23 @@ async def test_an_end_of_day_product_keeps_the_last_close_through_the_night_and_
     assert gateway._begin_session() == 0 and gateway._fan_out.session == friday
     assert gateway._fan_out.admits(today, 0.0) and not gateway._fan_out.admits(friday, 0.0)
     await bus.close()
+
+
+async def test_a_gateway_that_hears_late_that_only_closes_are_shown_shows_the_last_one(stand):
+    """Alone it takes the market for live until live says otherwise, and refuses frames of an earlier session."""
+    friday = date(2026, 3, 6)
+    name = stand.scanner.DEFINITIONS[0].name
+    frame = ListFrame(friday, 1, 1, [], "END_OF_DAY", 1)
+    async with stand.browser() as browser:
+        assert stand.connected["session"] == "2026-03-09"
+        await browser.say(action="subscribe", list=name)
+        feed = FeedStatus(friday, "CLOSED", "END_OF_DAY", None, None, stale=False, messages=0, symbols=12)
+        await stand.bus.publish(FEED_STATUS, feed)
+        connected = await browser.next("connected")
+        assert (connected["session"], connected["mode"]) == (str(nyse().oldest_close(NOON)), "END_OF_DAY")
+        await stand.bus.publish_frames([(name, frame, b"{}", True)])
+        snapshot = await browser.next("snapshot")
+        assert (snapshot["session"], snapshot["epoch"]) == ("2026-03-06", 1)
 
 
 async def test_the_status_says_what_the_feed_said_and_stale_before_it_spoke(stand):

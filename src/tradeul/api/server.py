@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -29,6 +30,8 @@ from tradeul.records.messages import ListHead
 CSV = "text/csv"
 LOGIN, LOGOUT = "/api/login", "/api/logout"
 LOGIN_SECONDS = 30 * 24 * 3600
+
+log = structlog.get_logger()
 
 
 class PageConfig(msgspec.Struct, frozen=True):
@@ -147,12 +150,14 @@ class ApiServer(HttpService):
 
     async def _login(self, request: Request) -> Response:
         shown = await read_body(request, Login, Login(), '{"token":"..."}')
-        if not self._callers.knows(query=shown.token):
+        caller = self._callers.who(query=shown.token)
+        if caller is None:
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "This is not the token that TRADEUL_TOKEN holds here.")
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
-        if self._callers.token is not None:
+        if self._callers.tokens:
+            log.info("logged_in", caller=caller)
             secure = request.url.scheme == "https"
-            answer.set_cookie(COOKIE, self._callers.login_code(), LOGIN_SECONDS, secure=secure, httponly=True, samesite="strict")
+            answer.set_cookie(COOKIE, self._callers.login_code(caller), LOGIN_SECONDS, secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def _logout(self) -> Response:

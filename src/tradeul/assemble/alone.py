@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC
 
-from tradeul.assemble.borders import open_stores, simulator, start_borders, windows_of
+from tradeul.assemble.borders import ask_vendor, maintenance_of, open_stores, simulator, start_borders, windows_of
 from tradeul.assemble.state import (
     MAINTENANCE,
     claimed_state,
@@ -40,11 +40,12 @@ async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceServ
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
             place, runs = await start_borders(settings, state, stack, simulated=simulated)
-            stores = await open_stores(settings, place, stack)
+            asking = await ask_vendor(settings, place, place.bus, stack)
+            maintenance, lead = maintenance_of(settings, place, place.bus, await open_stores(settings, place), asking)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run()) for run in runs]
-                async with stores.lead.held(wait=False) if stores.lead else nullcontext(), stores.maintenance.on_demand():
-                    yield stores.maintenance
+                async with lead.held(wait=False) if lead else nullcontext(), maintenance.on_demand():
+                    yield maintenance
                 for task in tasks:
                     task.cancel()
 

@@ -11,6 +11,7 @@ import structlog
 
 from tradeul import __version__
 from tradeul.assemble.state import MAINTENANCE, SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
+from tradeul.bus.connection import reached
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
@@ -52,15 +53,18 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """What maintenance is built on, and what of it others use too."""
+    """What the state folder, or a database server, holds."""
 
     catalog: Catalog
     lake: Lake
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """Whom a process asks with the vendor's key, and what the key may ask."""
+
     http: HttpClient
     files: PolygonFlatFiles
-    maintenance: MaintenanceService
     access: Access
-    lead: Leadership | None  # of maintenance; None: the folder's lock is enough
 
 
 def simulator(settings: Settings, state: Path) -> Child:
@@ -76,8 +80,14 @@ def simulator(settings: Settings, state: Path) -> Child:
     return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
 
 
-async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool) -> tuple[Place, list[Run]]:
-    """Clock, bus and vendor, up and answering; and what must run on for them."""
+async def start_borders(
+    settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool, invents: bool = True, patient: bool = False
+) -> tuple[Place, list[Run]]:
+    """Clock, bus and vendor, up and answering; and what must run on for them.
+
+    ``invents``: the simulated vendor is ours to start; else another process's, on the settings' port.
+    ``patient``: a Redis that does not answer yet is waited for; else that ends the start.
+    """
     calendar = nyse()
     clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
     runs: list[Run] = []
@@ -89,18 +99,21 @@ async def start_borders(settings: Settings, state: Path, stack: AsyncExitStack, 
         stack.push_async_callback(server.stop)
         starts.append(server.start)
         runs.append(server.run)
-    if simulated:
+    bus = Bus(redis_url, clock)
+    stack.push_async_callback(bus.close)
+    if settings.redis_url is not None:
+        await reached(settings.redis_url, clock, wait=patient)
+    child: Child | None = None
+    if simulated and invents:
         child = simulator(settings, state)
         stack.push_async_callback(child.stop)
         starts.append(child.start)
         runs.append(child.run)
     await asyncio.gather(*(start() for start in starts))
     if simulated:
-        vendor = simulated_vendor(simulator_host(settings), child.ready["port"])
+        vendor = simulated_vendor(simulator_host(settings), child.ready["port"] if child else settings.simulator_port)
     else:
         vendor = real_vendor(settings, settings.vendor_key or "")
-    bus = Bus(redis_url, clock)
-    stack.push_async_callback(bus.close)
     return Place(state, simulated, clock, calendar, bus, vendor), runs
 
 
@@ -110,42 +123,44 @@ def windows_of(settings: Settings) -> Windows:
     return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars, mirror=settings.database_url is not None)
 
 
-async def open_stores(
-    settings: Settings, place: Place, stack: AsyncExitStack, gateway_address: Callable[[], str | None] = lambda: None
-) -> Stores:
-    lake = Lake(place.state / "lake", __version__, place.simulated)
-    url = catalog_url(settings, simulated=place.simulated)
-    catalog = await asyncio.to_thread(Catalog, url)
+async def open_stores(settings: Settings, place: Place) -> Stores:
+    catalog = await asyncio.to_thread(Catalog, catalog_url(settings, simulated=place.simulated))
+    return Stores(catalog, Lake(place.state / "lake", __version__, place.simulated))
+
+
+async def ask_vendor(settings: Settings, place: Place, bus: Bus, stack: AsyncExitStack) -> Asking:
+    """Raises Unauthorized: the vendor refuses the key."""
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
     await stack.enter_async_context(http)
-    market = PolygonClient(http, place.vendor.rest)
     files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
-    access = await known_access(settings, place, http, files)
-    parts = market, files, lake, catalog, place.bus, place.clock, place.calendar
-    alarms = Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url)
-    mirror = None if settings.database_url is None else Mirror(url, catalog)
+    access = await known_access(settings, place, bus, http, files)
+    access.on_change(lambda: http.limit_to(access.per_minute))
+    return Asking(http, files, access)
+
+
+def maintenance_of(
+    settings: Settings, place: Place, bus: Bus, stores: Stores, asking: Asking, gateway_address: Callable[[], str | None] = lambda: None
+) -> tuple[MaintenanceService, Leadership | None]:
+    """The service, and what it must lead first; None: the folder's lock is enough."""
+    url = catalog_url(settings, simulated=place.simulated)
+    http, files, access = asking.http, asking.files, asking.access
+    parts = PolygonClient(http, place.vendor.rest), files, stores.lake, stores.catalog, bus, place.clock, place.calendar
     maintenance = MaintenanceService(
         *parts,
         access.windows,
         gateway_address,
         access,
-        alarms,
+        Alarms(place.state / "alarms.json", settings.notify, settings.heartbeat_url),
         callers_of(settings).credentials(),
-        mirror,
+        None if settings.database_url is None else Mirror(url, stores.catalog),
         requests=lambda: sum(http.statuses.values()) + sum(files.statuses.values()),
         disk=lambda: disk_of(place.state),
     )
-
-    def adopt() -> None:
-        http.limit_to(access.per_minute)
-        maintenance.adopt(access.windows)
-
-    access.on_change(adopt)
-    lead = None if settings.database_url is None else Leadership(url, catalog, MAINTENANCE)
-    return Stores(catalog, lake, http, files, maintenance, access, lead)
+    access.on_change(lambda: maintenance.adopt(access.windows))
+    return maintenance, None if settings.database_url is None else Leadership(url, stores.catalog, MAINTENANCE)
 
 
-async def known_access(settings: Settings, place: Place, http: HttpClient, files: PolygonFlatFiles) -> Access:
+async def known_access(settings: Settings, place: Place, bus: Bus, http: HttpClient, files: PolygonFlatFiles) -> Access:
     """What the key may ask, as far as the vendor says in time. The simulated market is not asked.
 
     Raises:
@@ -153,7 +168,7 @@ async def known_access(settings: Settings, place: Place, http: HttpClient, files
     """
     probe = None if place.simulated else PolygonProbe(http, place.vendor.rest, files)
     chosen = "requests_per_minute" in settings.model_fields_set
-    parts = place.bus, place.clock, place.calendar, windows_of(settings), settings.requests_per_minute
+    parts = bus, place.clock, place.calendar, windows_of(settings), settings.requests_per_minute
     access = Access(probe, *parts, chosen=chosen)
     try:
         async with asyncio.timeout(PROBE_SECONDS):

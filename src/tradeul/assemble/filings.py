@@ -4,15 +4,16 @@ from contextlib import AsyncExitStack
 
 from yarl import URL
 
-from tradeul.assemble.borders import Place, Stores
+from tradeul.assemble.borders import Place
 from tradeul.filings.server import FilingsServer
 from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.edgar.client import EdgarClient, EdgarHttp
-from tradeul.providers.http import LOOPBACK
+from tradeul.providers.http import LOOPBACK, HttpClient
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
 from tradeul.store.filings import FilingsStore
 
 STAND_INS_CONTACT = "nobody@example.com"  # what stands in for the SEC wants one too
@@ -22,7 +23,14 @@ NO_CONTACT = (
 
 
 async def filings_of(
-    settings: Settings, place: Place, stores: Stores, stack: AsyncExitStack, mode: str, callers: Callers, watchdog: LoopWatchdog
+    settings: Settings,
+    place: Place,
+    catalog: Catalog,
+    vendor: HttpClient,
+    stack: AsyncExitStack,
+    mode: str,
+    callers: Callers,
+    watchdog: LoopWatchdog,
 ) -> tuple[FilingsService, FilingsServer]:
     """The real SEC is asked only with a contact, which it demands, and never for a simulated market."""
     contact, address = settings.sec_contact, settings.edgar_url
@@ -34,7 +42,7 @@ async def filings_of(
     if contact is not None:
         http = await stack.enter_async_context(EdgarHttp(place.clock, contact))
         register, statuses = EdgarClient(http, address), http.statuses
-    store, news = FilingsStore(stores.catalog), PolygonClient(stores.http, place.vendor.rest)
+    store, news = FilingsStore(catalog), PolygonClient(vendor, place.vendor.rest)
     service = FilingsService(register, news, store, place.bus, place.clock, place.calendar, NO_CONTACT)
     parts = service, store, place.bus, place.clock, mode, callers, settings.filings_port, watchdog, statuses
     return service, FilingsServer(*parts)

@@ -1,5 +1,6 @@
 """The state folder of a run: whose it is, which market it holds, its clock, and where others find who maintains it. Starts nothing."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -15,8 +16,9 @@ from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
+from tradeul.store.backups import check_whole
 from tradeul.store.catalog import Catalog
-from tradeul.store.databases import check_database, drop_schema, in_schema
+from tradeul.store.databases import drop_schema, form_of, in_schema
 
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
@@ -43,18 +45,24 @@ def state_folder(settings: Settings, *, simulated: bool) -> Path:
 
 @contextmanager
 def claimed_state(
-    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False
+    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False, database: bool = True
 ) -> Iterator[Path]:
-    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free."""
-    callers_of(settings)  # refused before anything is touched
-    if settings.database_url is not None:
-        check_database(catalog_url(settings, simulated=simulated))
+    """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free.
+
+    ``database``: whether it is used. Raises what makes it impossible, before anything is touched.
+    """
+    callers_of(settings)
+    if database and settings.database_url is not None:
+        form_of(catalog_url(settings, simulated=simulated))
     root = usable_folder(settings.state)
     with ExitStack() as stack:
+        (root / "locks").mkdir(exist_ok=True)
         for role in roles:
             stack.enter_context(sole_owner(root, role))
-        (root / "locks" / ADDRESS).unlink(missing_ok=True)
-        end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
+        check_whole(root)
+        if MAINTENANCE in roles:  # the simulated vendor is its child
+            (root / "locks" / ADDRESS).unlink(missing_ok=True)
+            end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)
         for setting in ports:
             free_port(settings.host, getattr(settings, setting), f"TRADEUL_{setting.upper()}")
         if not simulated:
@@ -119,7 +127,9 @@ def simulated_clock(state: Path, settings: Settings, calendar: Calendar) -> Simu
             f"The folder {state} holds another simulated market than the TRADEUL_SIMULATOR_ settings ask for: "
             "give --fresh to forget it, or set TRADEUL_STATE to another folder."
         )
-    kept.write_bytes(msgspec.json.encode(market))
+    draft = state / f"market.{os.getpid()}.tmp"  # others may start at once, and read it
+    draft.write_bytes(msgspec.json.encode(market))
+    draft.replace(kept)
     return SimulatedClock.resume_or_start(
         state / "clock.json",
         started_at,

@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 
 import msgspec
 import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from tradeul.bus.connection import FOR_EVER, client_of
 from tradeul.bus.topics import (
     ACTIVE_KEY,
     BREADTH_KEY,
@@ -74,19 +73,22 @@ SEPARATOR = b"\n"  # between list name and message on a delta channel; no list n
 class Bus:
     """One client of the bus, shared by the services of a process."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self._clock = clock
-        retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5)
-        # No time-out of redis-py's own: it would use `asyncio.wait_for`, which before Python 3.12 loses a
-        # cancellation that arrives as the command ends. `_asking` bounds commands; a subscriber waits as long as it takes.
-        self.redis: aioredis.Redis = aioredis.Redis.from_url(
-            url, socket_timeout=None, socket_connect_timeout=None, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError]
-        )
+    def __init__(self, url: str, clock: Clock, *, patient: bool = False) -> None:
+        """``patient``: commands wait for a server that is away, as long as it is: a service goes on then, where others give up."""
+        self._url, self._clock = url, clock
+        self.redis = client_of(url)
+        self._asked = client_of(url, FOR_EVER) if patient else self.redis
+        self._patience_seconds = None if patient else COMMAND_TIMEOUT_SECONDS
         self._frames = msgspec.json.Decoder(ListFrame)
         self._lists = msgspec.json.Decoder(list[ListDefinition])
 
+    def patient(self) -> "Bus":
+        """The same server, for services."""
+        return Bus(self._url, self._clock, patient=True)
+
     async def close(self) -> None:
         await self.redis.aclose()
+        await self._asked.aclose()
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[aioredis.Redis]:
@@ -97,8 +99,8 @@ class Bus:
         """
         with self._clock.busy():
             try:
-                async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
-                    yield self.redis
+                async with asyncio.timeout(self._patience_seconds):
+                    yield self._asked
             except ResponseError as error:
                 raise BusUnavailable(f"The bus refuses a command ({error}): Redis 7 or newer is needed, and its every command.") from error
             except (RedisError, TimeoutError) as error:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeAlias
 
 import cyclopts
@@ -29,22 +30,26 @@ def _day(_: object, tokens: Sequence[cyclopts.Token]) -> date:
 
 Day: TypeAlias = Annotated[date, cyclopts.Parameter(converter=_day)]
 
+Service: TypeAlias = Literal["maintenance", "scanner", "gateway", "api", "historical", "filings"]
+
 app = cyclopts.App(name="tradeul", version=__version__, help="A real-time scanner of the whole US stock market.")
 
 
 @app.command
-def up(*, simulate: bool = False, fresh: bool = False) -> None:
+def up(*services: Service, simulate: bool = False, fresh: bool = False) -> None:
     """Start everything and serve the page; Ctrl-C stops it.
 
     Parameters
     ----------
+    services
+        These only, against TRADEUL_REDIS_URL, where the others run too (docs/servers.md); scanner: with the live feed.
     simulate
         The simulated market, even if a vendor key is set.
     fresh
         Forget the simulated market's state first.
     """
     settings = _settings()
-    _run(_up(settings, simulate=simulate, fresh=fresh))
+    _run(_up(settings, services, simulate=simulate, fresh=fresh))
 
 
 @app.command
@@ -168,13 +173,45 @@ def doctor(*, json: bool = False) -> None:
     _run(doctor(_settings(), json=json))
 
 
+@app.command
+def backup(folder: Path, /, *, simulate: bool = False, lake: bool = False) -> None:
+    """Copy what cannot be made again into an empty folder; Tradeul may run meanwhile.
+
+    Parameters
+    ----------
+    folder
+        Empty, or not there yet.
+    simulate
+        Of the simulated market, even if the state folder holds the real one.
+    lake
+        The history too, which else is loaded anew after a restore.
+    """
+    from tradeul.cli.backup import backup
+
+    _run(backup(_settings(), folder.absolute(), simulate=simulate, lake=lake), interrupted=INTERRUPTED)
+
+
+@app.command
+def restore(folder: Path, /) -> None:
+    """Put a backup into the state folder (TRADEUL_STATE), which must be empty, and into the database (TRADEUL_DATABASE_URL) if one is set.
+
+    Parameters
+    ----------
+    folder
+        A backup.
+    """
+    from tradeul.cli.backup import restore
+
+    _run(restore(_settings(), folder.absolute()), interrupted=INTERRUPTED)
+
+
 def _maintain(options: RunOptions) -> None:
     from tradeul.cli.maintenance import maintain
 
     _run(maintain(_settings(), options), interrupted=INTERRUPTED)
 
 
-async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
+async def _up(settings: Settings, services: Sequence[Service], *, simulate: bool, fresh: bool) -> None:
     started = count_up("Starting Tradeul")
     try:
         # Not at the top: they take a second, and a person should see something first.
@@ -185,7 +222,7 @@ async def _up(settings: Settings, *, simulate: bool, fresh: bool) -> None:
             started()
             await show(running)
 
-        await up(settings, simulate=simulate, fresh=fresh, ready=ready)
+        await up(settings, simulate=simulate, fresh=fresh, ready=ready, services=services)
     finally:
         started()
 

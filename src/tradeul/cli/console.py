@@ -19,12 +19,12 @@ async def show(running: Running) -> None:
     for sentence in running.missing:
         print(f"{running.mode}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
     if not sys.stdout.isatty():
-        print(f"Tradeul is running: {running.page}", flush=True)  # noqa: T201
+        print(f"{running.name} is running: {running.page}", flush=True)  # noqa: T201
         return
     columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
     bars = Progress(*columns, TimeElapsedColumn())
     head = Text("Waiting for the first bars ...")
-    address = Text(f"Tradeul is running: {running.page} (Ctrl-C stops it)", style="bold")
+    address = Text(f"{running.name} is running: {running.page} (Ctrl-C stops it)", style="bold")
     with Live(Group(head, bars, address), refresh_per_second=4):
         async with asyncio.TaskGroup() as group:
             group.create_task(_follow_feed(running, head))

@@ -207,7 +207,7 @@ def _clock(ahead_seconds: float | None) -> Finding:
 
 
 async def _ports(settings: Settings, *, simulated: bool, running: bool) -> list[Finding]:
-    names = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port"]
+    names = ["api_port", "filings_port", "gateway_port", "maintenance_port", "historical_port", "scanner_port"]
     names += ["simulator_port"] if simulated and not running else []
     return [await _port(settings, name) for name in names]
 

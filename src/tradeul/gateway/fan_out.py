@@ -241,6 +241,10 @@ class FanOut:
         log.info("Cache cleared for new trading day", date=session.isoformat(), caches_cleared=dropped)
         return dropped
 
+    def go_back(self, session: date) -> None:
+        """Admit this earlier session from now on."""
+        self.session = self._announced = min(session, self.session)
+
     def announce(self) -> Chunks:
         """Say `new_day` to whoever has not heard of the session; to a full one too: a few bytes that it must not miss."""
         session = self.session

@@ -32,7 +32,7 @@ from tradeul.gateway.client_session import Action, Attend, ClientSession, HangUp
 from tradeul.gateway.fan_out import FanOut, Viewer, in_chunks
 from tradeul.gateway.feed import Feed
 from tradeul.gateway.frames import FULL_WINDOW_BITS, Framed, close_frame, text_frame
-from tradeul.gateway.http import Door, Routes, is_known, json_answer, open_door, problem, read_body
+from tradeul.gateway.http import Door, Routes, json_answer, open_door, problem, read_body, who
 from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import Callers
 from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process_metrics
@@ -75,13 +75,8 @@ class GatewayServer:
         port: int,
         watchdog: LoopWatchdog | None = None,
     ) -> None:
-        self._bus = bus
-        self._clock = clock
-        self._calendar = calendar
-        self._mode = mode
-        self._callers = callers
-        self._watchdog = watchdog
-        self.port = port
+        self._bus, self._clock, self._calendar, self._mode = bus, clock, calendar, mode
+        self._callers, self._watchdog, self.port = callers, watchdog, port
         self.started = asyncio.Event()
         oldest = calendar.oldest_close if mode == Mode.END_OF_DAY else calendar.current_session
         self._fan_out = FanOut(oldest(clock.now()))
@@ -92,9 +87,7 @@ class GatewayServer:
         self._new_variant = asyncio.Event()
         self._door: Door | None = None
         self._leaving = False
-        self._gaps = 0
-        self._fell_behind = 0
-        self._cut_off = 0
+        self._gaps = self._fell_behind = self._cut_off = 0
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -174,7 +167,10 @@ class GatewayServer:
 
     async def _follow_feed(self) -> None:
         async for status in self._bus.subscribe(FEED_STATUS):
-            self._mode = status.mode
+            before, self._mode = self._mode, status.mode
+            if status.mode == Mode.END_OF_DAY != before:  # of an earlier session than the current one
+                self._fan_out.go_back(self._calendar.oldest_close(self._clock.now()))
+                await self._greet_all()
             self._feed.hear(status, self._clock.now(), _seconds())
 
     async def _follow_stream(self, stream: Stream[Any]) -> None:
@@ -228,14 +224,17 @@ class GatewayServer:
         if not definitions or tuple(definitions) == self._lists:
             return
         self._lists = tuple(definitions)
+        await self._greet_all()
+        for name in [name for name in self._fan_out.feeds if split_name(name)[0] not in self._known()]:
+            del self._fan_out.feeds[name]
+
+    async def _greet_all(self) -> None:
         known = self._known()
         for viewers in in_chunks(list(self._viewers)):
             for viewer in viewers:
                 self._carry_out(viewer, viewer.session.forget(known))
                 self._greet(viewer)
             await asyncio.sleep(0)
-        for name in [name for name in self._fan_out.feeds if split_name(name)[0] not in known]:
-            del self._fan_out.feeds[name]
 
     async def _compare(self) -> None:
         for name in [*self._known(), *self._fan_out.watched_variants()]:
@@ -258,7 +257,7 @@ class GatewayServer:
         await socket.prepare(request)
         if (transport := request.transport) is None:
             return socket
-        if is_known(self._callers, request, token_in_query=True):
+        if who(self._callers, request, token_in_query=True) is not None:
             await self._converse(socket, transport)
         else:
             transport.write(text_frame(NO_TOKEN))
@@ -348,8 +347,10 @@ class GatewayServer:
     async def _health(self, _: web.BaseRequest) -> web.Response:
         fan_out = self._fan_out
         copies = {name: feed.copy for name, feed in sorted(fan_out.feeds.items())}
+        answers = await self._bus.answers()
         report = {
-            "status": "ok",
+            "status": "ok" if answers else "degraded",
+            "redis": "connected" if answers else "does not answer",
             "session": fan_out.session,
             "mode": self._mode,
             "connections": len(fan_out.viewers),

@@ -21,8 +21,8 @@ def blank_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return {name: "***" if any(part in name.lower() for part in SECRET_NAMES) else value for name, value in event.items()}
 
 
-def configure(folder: Path | None, *, terminal: bool) -> None:
-    """Send all logging of this process to ``folder`` (None: nowhere) and to stderr; on a terminal only warnings."""
+def configure(folder: Path | None, *, terminal: bool, name: str = "tradeul") -> None:
+    """Send all logging of this process to ``folder`` (None: nowhere), under ``name``, and to stderr; on a terminal only warnings."""
     before: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -53,7 +53,7 @@ def configure(folder: Path | None, *, terminal: bool) -> None:
     handlers.append(screen)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(folder / "tradeul.jsonl", maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
+        file = logging.handlers.RotatingFileHandler(folder / f"{name}.jsonl", maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
         file.setFormatter(lines)
         handlers.append(file)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

@@ -20,6 +20,7 @@ import structlog
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import BASELINES_CHANGED, EXPLAIN, PREVIEW, VARIANTS_WATCHED, Topic
 from tradeul.clock import Clock
+from tradeul.errors import StoreError
 from tradeul.market_calendar import Calendar, Phase
 from tradeul.records.entitlements import Mode
 from tradeul.records.explanations import ExplainAnswer, ExplainRequest
@@ -341,6 +342,11 @@ class ScannerService:
         removed = held.keys() - {found.name for found in lists}
         if not edited and not removed:
             return
+        try:
+            epochs = {found.name: await asyncio.to_thread(self._next_epoch) for found in edited}
+        except StoreError as error:  # at the next look, then
+            log.warning("lists_not_changed", reason=str(error))
+            return
         log.info("lists_changed", edited=[found.name for found in edited], removed=sorted(removed))
         self._lists = lists
         for name in removed:
@@ -351,7 +357,7 @@ class ScannerService:
                 members.pop(found.name, None)
         rows = await self._present_rows(edited)
         for found in edited:
-            self._sent[found.name] = self._first(found, await asyncio.to_thread(self._next_epoch), rows.get(found.name, []))
+            self._sent[found.name] = self._first(found, epochs[found.name], rows.get(found.name, []))
         if any(split_name(name)[1] is None for name in [*removed, *(found.name for found in edited)]):
             await self._bus.put_lists([found.definition for found in own])
         await self._send_again(edited)

@@ -1,0 +1,192 @@
+"""The services, one function each: what runs of it, made from what the process shares. Starts nothing.
+
+    Bench (settings, place, stores, vendor, who answers where) -> a part -> its port, what runs, who must know the mode
+
+The whole product and one service alone are made here by the same functions.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import msgspec
+
+from tradeul.api.client import MaintenanceClient, SimulatorClient
+from tradeul.api.history.past import Kept, Past
+from tradeul.api.history.routes import HistoryRoutes
+from tradeul.api.history.server import HistoryServer
+from tradeul.api.layouts import LayoutRoutes
+from tradeul.api.maintenance import MaintenanceRoutes
+from tradeul.api.server import ApiServer
+from tradeul.api.simulated import SimulatedRoutes
+from tradeul.api.user_lists import UserListRoutes
+from tradeul.assemble.borders import Asking, Place, Run, Stores, maintenance_of
+from tradeul.assemble.filings import filings_of
+from tradeul.assemble.state import MAINTENANCE, http_address, maintenance_address
+from tradeul.bus.redis import Bus
+from tradeul.filings.routes import FilingsRoutes
+from tradeul.filings.server import FilingsServer
+from tradeul.gateway.server import GatewayServer
+from tradeul.live.last_close import Closes
+from tradeul.live.service import LiveService
+from tradeul.maintenance.server import MaintenanceServer
+from tradeul.ops.callers import Callers
+from tradeul.ops.http_service import Routes
+from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.providers.polygon.client import PolygonClient
+from tradeul.providers.polygon.stream import PolygonStream
+from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
+from tradeul.records.entitlements import Mode
+from tradeul.scanner.membership import Membership
+from tradeul.scanner.server import ScannerServer
+from tradeul.scanner.service import ScannerService
+from tradeul.settings import Settings
+from tradeul.store.by_ticker import ByTicker, Looked
+from tradeul.store.filings import FilingsStore
+from tradeul.store.layouts import LayoutStore
+from tradeul.store.list_files import ListFiles
+from tradeul.store.membership_log import MembershipLog
+from tradeul.store.tape import TapeFiles
+
+SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
+GATEWAY, SCANNER, FILINGS, HISTORICAL, API = "gateway", "scanner", "filings", "historical", "api"
+
+
+class Bench(msgspec.Struct, frozen=True):
+    """What the services of a process share. ``stores`` and ``asking`` are there for those that say so in the table."""
+
+    settings: Settings
+    place: Place
+    bus: Bus  # the place's, with patience: for services; who asks by HTTP is not made to wait
+    callers: Callers
+    watchdog: LoopWatchdog
+    stack: AsyncExitStack
+    stores: Stores | None
+    asking: Asking | None
+    history: HistoryRoutes | None  # one for the page and for the port of history: what was read once is not read twice
+    ports: dict[str, int]  # of the services of this process, once they answer
+    chosen: frozenset[str]
+
+    @property
+    def mode(self) -> Mode:
+        """Who does not ask the vendor hears it from live."""
+        if self.place.simulated:
+            return Mode.SIMULATED
+        return Mode.LIVE if self.asking is None else self.asking.access.mode
+
+    def gateway(self) -> str | None:
+        """Where the gateway answers now."""
+        return self.settings.gateway_url or self._address(GATEWAY)
+
+    def maintenance(self) -> str | None:
+        if self.settings.maintenance_url is not None:
+            return self.settings.maintenance_url
+        told = None if MAINTENANCE in self.chosen else maintenance_address(self.settings)
+        return told or self._address(MAINTENANCE)
+
+    def _address(self, service: str) -> str | None:
+        elsewhere = 0 if service in self.chosen else getattr(self.settings, f"{service}_port")
+        port = self.ports.get(service, elsewhere)
+        return http_address(self.settings.host, port) if port else None
+
+
+Server = MaintenanceServer | ScannerServer | FilingsServer | GatewayServer | HistoryServer | ApiServer
+Moded = LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer
+
+
+class Part(NamedTuple):
+    server: Server  # it is run, too
+    runs: tuple[Run, ...]
+    moded: tuple[Moded, ...]  # to be told of another mode; the gateway follows what live says
+    missing: Callable[[], tuple[str, ...]] = tuple  # what does not come, for people
+
+
+async def maintenance(at: Bench) -> Part:
+    assert at.stores is not None and at.asking is not None  # noqa: S101 the table
+    service, lead = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
+    parts = at.mode, at.callers, at.settings.maintenance_port, at.watchdog, at.asking.files.statuses
+    server = MaintenanceServer(service, at.place.bus, at.asking.http, at.place.clock, *parts)
+
+    async def run() -> None:
+        await (service.run() if lead is None else lead.lead(service.run))
+
+    return Part(server, (run,), (server,))
+
+
+async def scanner(at: Bench) -> Part:
+    """With live: a frame of the market is not for a network."""
+    assert at.stores is not None and at.asking is not None  # noqa: S101 the table
+    settings, place, access, lake, catalog = at.settings, at.place, at.asking.access, at.stores.lake, at.stores.catalog
+    is_late, vendor = at.mode is Mode.DELAYED, place.vendor
+    delay = FEED_DELAY_SECONDS if is_late else 0.0
+    # What live asks is not held up by the bulk loads of the same key.
+    market = PolygonClient(at.asking.http, vendor.rest, bulk=False)
+    stream = PolygonStream(place.clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
+    poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
+    past = Closes(lake, place.calendar), poll, TapeFiles(place.state / "tape", settings.keep_tape)
+    time = place.clock, place.calendar, at.mode
+    live = LiveService(market, stream, at.bus, *time, delay, access.stream_refused, *past)
+    epoch = await asyncio.to_thread(catalog.next_epoch)
+    membership = Membership(MembershipLog(place.state / "membership", lake, settings.keep_membership))
+    by = epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
+    service = ScannerService(live.frame, at.bus, place.clock, place.calendar, at.mode, *by)
+    server = ScannerServer(service, place.bus, at.callers, settings.scanner_port, at.watchdog)
+    return Part(server, (live.run, service.run), (live, service))
+
+
+async def filings(at: Bench) -> Part:
+    assert at.stores is not None and at.asking is not None  # noqa: S101 the table
+    beside = at.stack, at.mode, at.callers, at.watchdog
+    service, server = await filings_of(at.settings, at.place, at.stores.catalog, at.asking.http, *beside)
+    return Part(server, (service.run,), (server,), lambda: tuple(service.trouble.values()))
+
+
+async def gateway(at: Bench) -> Part:
+    time = at.place.clock, at.place.calendar, at.mode
+    return Part(GatewayServer(at.bus, *time, at.callers, at.settings.gateway_port, at.watchdog), (), ())
+
+
+async def historical(at: Bench) -> Part:
+    assert at.history is not None  # noqa: S101 the table
+    asked = MaintenanceClient(at.maintenance, at.callers.credentials())
+    server = HistoryServer(at.history, asked, at.mode, at.callers, at.settings.historical_port, at.watchdog)
+    return Part(server, (), (server,))
+
+
+async def api(at: Bench) -> Part:
+    """After the others: the page is told where the gateway answers."""
+    assert at.stores is not None and at.history is not None  # noqa: S101 the table
+    settings, place, catalog = at.settings, at.place, at.stores.catalog
+    beside: list[Routes] = [at.history, FilingsRoutes(FilingsStore(catalog)), LayoutRoutes(LayoutStore(catalog))]
+    beside += [MaintenanceRoutes(MaintenanceClient(at.maintenance, at.callers.credentials()))]
+    beside += [UserListRoutes(place.bus, ListFiles(settings.state / "lists"))]
+    beside += [SimulatedRoutes(SimulatorClient(place.vendor.rest, place.vendor.key))] if place.simulated else []
+    time, socket = (place.clock, place.calendar, at.mode), at.ports.get(GATEWAY, settings.gateway_port)
+    server = ApiServer(place.bus, *time, at.callers, settings.api_port, socket, at.watchdog, settings.public_socket, beside)
+    return Part(server, (), (server,))
+
+
+def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
+    rows, ledger = ByTicker(stores.lake, place.state), Looked(stores.catalog.ledger)
+    kept = Kept(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
+    return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept), place.bus.ask_for_minutes)
+
+
+class Service(NamedTuple):
+    make: Callable[[Bench], Awaitable[Part]]
+    stores: bool  # it needs the catalog and the lake
+    asks: bool  # it asks the vendor
+    is_sole: bool  # one on a state folder
+
+
+# In the order of their start.
+SERVICES = {
+    MAINTENANCE: Service(maintenance, stores=True, asks=True, is_sole=True),
+    SCANNER: Service(scanner, stores=True, asks=True, is_sole=True),
+    FILINGS: Service(filings, stores=True, asks=True, is_sole=True),
+    GATEWAY: Service(gateway, stores=False, asks=False, is_sole=False),
+    HISTORICAL: Service(historical, stores=True, asks=False, is_sole=False),
+    API: Service(api, stores=True, asks=False, is_sole=False),
+}
+ROLES = [name for name, service in SERVICES.items() if service.is_sole]  # of a whole product

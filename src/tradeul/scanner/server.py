@@ -1,0 +1,56 @@
+"""Port 8005: whether the scanner is well, and no more. Its lists are on the bus, and told by the gateway and the page's port."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+from fastapi import FastAPI, Response
+from prometheus_client import Metric
+from starlette.exceptions import HTTPException
+
+from tradeul import __version__
+from tradeul.bus.redis import Bus
+from tradeul.ops.callers import Callers
+from tradeul.ops.http_service import HttpService, answers, json_answer
+from tradeul.ops.metrics import counter
+from tradeul.ops.watchdog import LoopWatchdog
+from tradeul.scanner.service import ScannerService
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str  # ok, or degraded: the bus does not answer
+    redis: str
+    mode: str
+    version: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    status: str
+
+
+class ScannerServer(HttpService):
+    def __init__(self, service: ScannerService, bus: Bus, callers: Callers, port: int, watchdog: LoopWatchdog | None = None) -> None:
+        super().__init__("scanner", callers, port, "TRADEUL_SCANNER_PORT", (Health, Ready), watchdog)
+        self._service, self._bus = service, bus
+
+    def routes(self, app: FastAPI) -> None:
+        app.get("/health", summary="The process answers; whether the bus does", responses=answers(Health))(self._health)
+        ready = answers(Ready, HTTPStatus.SERVICE_UNAVAILABLE)
+        app.get("/ready", summary="The lists were ranked at least once, and the bus answers", responses=ready)(self._ready)
+
+    async def _health(self) -> Response:
+        answers = await self._bus.answers()
+        status, redis = ("ok", "connected") if answers else ("degraded", "does not answer")
+        return json_answer(Health(status, redis, self._service.mode, __version__))
+
+    async def _ready(self) -> Response:
+        if not self._service.cycles or not await self._bus.answers():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The lists are not ranked yet, or the bus does not answer.")
+        return json_answer(Ready("ready"))
+
+    async def metrics(self) -> Iterable[Metric]:
+        refused = "Frames of another session, which were not ranked."
+        return [
+            counter("tradeul_scanner_cycles", "Cycles since the start.", self._service.cycles),
+            counter("tradeul_scanner_refused_frames", refused, self._service.refused_frames),
+        ]
