@@ -239,6 +239,15 @@ async def test_the_bar_being_made_goes_on_from_the_told_one_and_leaves_gaps_empt
     assert {name: drawn["day"][name] for name in ("open", "high", "low", "close")} == {"open": 30, "high": 33, "low": 27, "close": 31}
 
 
+async def test_the_bar_being_made_has_the_shares_since_the_last_look_before_it(quiet_page):
+    """Of the minute in which somebody began to look they are not known, but for what history told."""
+    seen = [(30, "13:30:40", 1_000), (30, "13:30:50", 1_200), (30, "13:31:02", 1_500), (31, "13:31:40", None), (31, "13:31:50", 1_900)]
+    looks = [{"price": price, "updated_at": f"2026-03-09T{at}Z", "volume": volume} for price, at, volume in seen]
+    assert [(await draw(quiet_page, looks[:count]))["last"].get("volume") for count in (1, 2, 3, 4, 5)] == [100, 100, 300, 300, 700]
+    unknown = await draw(quiet_page, [look | {"updated_at": "2026-03-09T13:32:00.500Z"} for look in looks[:1]])
+    assert "volume" not in unknown["last"]
+
+
 async def test_slots_stand_beside_what_is_usual_for_them(quiet_page):
     script = """async ([told, bars]) => {
         const { slotsOf, summed, bySlot } = await import("/panels/rvol.mjs");

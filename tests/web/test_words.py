@@ -38,6 +38,18 @@ def test_every_column_that_a_row_may_carry_has_its_words_in_both_languages():
     assert len(re.findall(r'\{ en: \["[^"]+", "[^"]+"\], es: \["[^"]+", "[^"]+"\] \},', text)) == len(wanted)
 
 
+def test_every_sentence_with_which_the_scanner_explains_is_known_to_the_page():
+    page = (page_folder() / "words" / "told.mjs").read_text()
+    forms = [re.compile(form.replace("(?<", "(?P<")) for form in re.findall(r"^  \[/(.+)/, ", page, re.MULTILINE)]
+    scanner = "".join((page_folder().parent / "scanner" / name).read_text() for name in ("explain.py", "floors.py"))
+    begins = "a row of|class is|corp_action is|a member|exactly|the floors|who stood|the vendor tells|from {|not applied"
+    said = [text for text in re.findall(r'"([^"\n]*)"', scanner) if re.match(begins, text)]
+    pieces = {piece for text in said for piece in re.sub(r"{.+?}", "X", text).split("; ")}
+    known = {piece: [form for form in forms if form.search(piece)] for piece in pieces}
+    assert not [piece for piece, found in known.items() if len(found) != 1]
+    assert len({form for found in known.values() for form in found}) == len(forms)
+
+
 def test_the_built_in_lists_are_called_in_english_as_the_scanner_calls_them():
     english = (page_folder() / "words" / "en.mjs").read_text()
     assert all(f'"list.title.{each.name}": "{each.definition.title}",' in english for each in built_in_lists())

@@ -140,6 +140,7 @@ class Drawing {
     this.drawn = candles;
     this.byTime.set(last.time, last);
     this.candles.update(/** @type {any} */ (pricesOf(last)));
+    this.volumes.update(/** @type {any} */ (this.volumeOf(last)));
   }
 
   /** The candles of the form that is shown. */
@@ -163,14 +164,18 @@ class Drawing {
     this.drawn = candles;
     this.byTime = new Map(candles.map((candle) => [candle.time, candle]));
     this.candles.setData(/** @type {any} */ (candles.map(pricesOf)));
-    const bar = (/** @type {Candle} */ { time, volume, open, close }) =>
-      volume === undefined ? { time } : { time, value: volume, color: faint((close ?? 0) >= (open ?? 0) ? colours.up : colours.down, 0.45) };
-    this.volumes.setData(/** @type {any} */ (candles.map(bar)));
+    this.volumes.setData(/** @type {any} */ (candles.map((candle) => this.volumeOf(candle))));
     const newest = candles.at(-1)?.session;
     this.vwap.setData(/** @type {any} */ (this.form === "minute" ? vwapLine(candles.filter(({ session }) => session === newest)) : []));
     this.shading.show(this.form === "minute" ? extendedHours(candles, this.early) : [], faint(colours.muted, 0.09));
     if (isFirst && candles.length) this.begin(candles.length);
     this.say(null);
+  }
+
+  /** @param {Candle} candle */
+  volumeOf({ time, volume, open, close }) {
+    if (volume === undefined || !this.colours) return { time };
+    return { time, value: volume, color: faint((close ?? 0) >= (open ?? 0) ? this.colours.up : this.colours.down, 0.45) };
   }
 
   /** @param {number} count */

@@ -111,22 +111,29 @@ export function dayOf(candles, session, early) {
 }
 
 /**
- * The minutes that history does not tell yet, from prices as they are seen. Its highs and lows are those that were seen; the
- * true bar replaces it.
+ * The minutes that history does not tell yet, from prices as they are seen. Its highs and lows are those that were seen, its
+ * shares those since the last look before it; the true bar replaces it.
  */
 export class LiveMinutes {
   constructor() {
     /** @type {Map<number, Candle>} */
     this.made = new Map();
+    /** @type {number | undefined} the day's shares when last seen */
+    this.counted = undefined;
+    /** @type {number | undefined} the same before the minute that is made */
+    this.before = undefined;
   }
 
-  /** @param {string} session @param {{price: number | null, updated_at: string | null}} now @returns {Candle | null} the minute it changed */
-  see(session, { price, updated_at }) {
+  /** @param {string} session @param {{price: number | null, updated_at: string | null, volume?: number | null}} now @returns {Candle | null} the minute it changed */
+  see(session, { price, updated_at, volume: shares = null }) {
     if (price === null || updated_at === null) return null;
     const ended = wallSecond(session, Date.parse(updated_at)) - 0.001; // a bar that ends with the minute belongs to it
     const time = Math.floor(ended / MINUTE) * MINUTE;
+    if (!this.made.has(time)) this.before = this.counted;
+    if (shares !== null) this.counted = shares;
+    const volume = this.before === undefined || this.counted === undefined ? undefined : Math.max(this.counted - this.before, 0);
     const made = this.made.get(time) ?? { time, session, open: price, high: price, low: price };
-    const next = { ...made, high: Math.max(made.high ?? price, price), low: Math.min(made.low ?? price, price), close: price };
+    const next = { ...made, high: Math.max(made.high ?? price, price), low: Math.min(made.low ?? price, price), close: price, volume };
     this.made.set(time, next);
     return next;
   }
@@ -139,7 +146,7 @@ export class LiveMinutes {
     for (const candle of [...this.made.values()].sort((one, other) => one.time - other.time)) {
       if (candle.time === last?.time && last.close !== undefined) {
         const [high, low] = [Math.max(last.high ?? -Infinity, candle.high ?? -Infinity), Math.min(last.low ?? Infinity, candle.low ?? Infinity)];
-        all[told.length - 1] = { ...last, high, low, close: candle.close };
+        all[told.length - 1] = { ...last, high, low, close: candle.close, volume: Math.max(last.volume ?? 0, candle.volume ?? 0) };
       } else {
         fillTo(all, candle.session, candle.time);
         all.push(candle);

@@ -3,7 +3,8 @@
 
 import { button, element } from "../element.mjs";
 import { columnOf, format } from "../format.mjs";
-import { t } from "../words/words.mjs";
+import { inOwnWords } from "../words/told.mjs";
+import { has, t } from "../words/words.mjs";
 import { listTitle } from "./list_title.mjs";
 import { plain } from "./plain.mjs";
 import { tickerKind } from "./ticker.mjs";
@@ -95,8 +96,9 @@ function row(condition) {
   line.dataset.verdict = found;
   const sign = element("td", "verdict", `${SIGNS[found]} ${t(`why.${found === "unknown" ? "not_known" : found}`)}`);
   const asks = element("td");
-  asks.append(element("strong", "", condition.name), " ", element("code", "", plain(condition.asks)));
-  if (condition.note) asks.append(element("p", "muted", plain(condition.note)));
+  const key = `why.name.${condition.name}`;
+  asks.append(element("strong", "", has(key) ? t(key) : condition.name), " ", element("code", "", plain(inOwnWords(condition.asks))));
+  if (condition.note) asks.append(element("p", "muted", plain(inOwnWords(condition.note))));
   const inputs = element("td", "inputs");
   for (const input of condition.inputs) inputs.append(told(input, condition.unknown_because === input.column));
   line.append(sign, asks, inputs);
@@ -140,7 +142,7 @@ function line(place, name, answer) {
   const first = answer.conditions.find((/** @type {any} */ each) => ["fail", "unknown"].includes(verdict(each)));
   const cause = element("td", "inputs");
   if (first && !answer.fulfils) {
-    cause.append(element("code", "", plain(first.asks)), " ");
+    cause.append(element("code", "", plain(inOwnWords(first.asks))), " ");
     for (const input of first.inputs) cause.append(told(input, first.unknown_because === input.column));
   }
   made.append(title, element("td", "verdict", `${answer.on_list ? SIGNS.pass : SIGNS.fail} ${standing(answer)}`), cause);
