@@ -65,6 +65,14 @@ def test_the_market_is_said_to_be_simulated(page):
     expect(page.get_by_text("Fictional companies and prices")).to_be_visible()
 
 
+def test_the_strip_counts_the_market_and_shows_the_indexes_funds(page):
+    strip = page.locator(".market")
+    for symbol in ("SPY", "QQQ", "IWM"):
+        expect(strip.locator(".figure", has_text=symbol)).to_have_text(
+            re.compile(rf"{symbol}\d+\.\d\d[+-]?\d+\.\d\d %"), timeout=PATIENCE_MS
+        )
+
+
 def told(product, symbol):
     """Whether history tells all that the panels of a ticker ask."""
     session = product.get("api/lists")["session"]

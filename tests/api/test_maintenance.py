@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.api.serving import serving
 from tests.maintenance.conftest import make_house  # noqa: F401
@@ -11,7 +12,7 @@ from tradeul.api.client import MaintenanceClient
 from tradeul.api.maintenance import MaintenanceRoutes
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.server import MaintenanceServer
-from tradeul.ops.callers import Callers
+from tradeul.ops.callers import OURSELVES, Callers
 from tradeul.providers.http import HttpClient
 
 HERE = "/api/maintenance"
@@ -47,6 +48,15 @@ async def test_a_run_is_begun_and_followed(make_house):  # noqa: F811
         assert (await asker.ask("GET", f"{HERE}/health"))["redis"] == "connected"
         dry = await asker.ask("POST", f"{HERE}/trigger", 200, '{"only":"tickers","force":true,"dry_run":true}')
         assert [step["task"] for step in dry["steps"]] == ["tickers"]
+
+
+async def test_the_log_tells_who_asked_for_a_run_and_that_we_passed_it_on(make_house):  # noqa: F811
+    async with maintained(make_house, "desk:one,phone:two") as (_, asker):
+        with capture_logs() as logs:
+            for method, token, status in (("POST", "two", 200), ("POST", "none", 401), ("GET", "one", 405)):
+                await asker.ask(method, f"{HERE}/trigger", status, '{"dry_run":true}', Authorization=f"Bearer {token}")
+    written = [(line["service"], line["caller"], line["path"], line["status"]) for line in logs if line["event"] == "write_called"]
+    assert written == [("maintenance", OURSELVES, "/trigger", 200), ("api", "phone", f"{HERE}/trigger", 200)]
 
 
 async def test_what_maintenance_refuses_is_refused_in_its_words(make_house):  # noqa: F811

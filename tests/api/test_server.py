@@ -132,6 +132,18 @@ async def test_every_error_is_a_problem_that_says_what_to_do(stand):
         assert (response.status, response.content_type) == (405, "application/problem+json")
 
 
+async def test_who_prefers_it_gets_a_problem_as_200_with_its_true_status_inside_and_nobody_else_does(stand, guarded):
+    quiet = {"Prefer": "problem=ok"}
+    for path, status in (("/api/lists/nothing", 404), ("/api/nowhere", 404), ("/api/lists/winners", 503)):
+        _, body = await stand.get(path, status)
+        response, told = await stand.get(path, 200, **quiet)
+        assert (told, response.content_type, response.headers["Preference-Applied"]) == (body, "application/problem+json", "problem=ok")
+        assert msgspec.json.decode(told)["status"] == status
+    assert (await stand.get("/api/lists", 200, **quiet))[0].headers.get("Preference-Applied") is None
+    _, refused = await guarded.get("/api/config", 200, **quiet)  # what stands before all calls says it so, too
+    assert msgspec.json.decode(refused)["status"] == 401
+
+
 CHANGE = Input("change_pct", 9.5, "computed", 1.0, ("price", "prev_close"))
 EXPLANATION = Explanation(
     list="winners",

@@ -29,7 +29,7 @@ def test_a_form_of_the_future_is_refused_before_the_folder_is_touched(postgres, 
     with catalog.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     catalog.close()
-    assert "pg_restore" in refused(tmp_path, url)
+    assert "`tradeul restore DIR`" in refused(tmp_path, url)
 
 
 def test_a_fresh_simulated_market_forgets_its_schema_and_no_other(postgres, tmp_path):

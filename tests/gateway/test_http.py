@@ -4,9 +4,11 @@ import json
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from tests.gateway.stand import PAGE, Raw, standing, until
 from tradeul.gateway import http
+from tradeul.ops.callers import HOLDER, OURSELVES
 
 
 async def test_a_handshake_that_takes_too_long_is_cut_off_however_it_dribbles(valkey, scanner, monkeypatch):
@@ -70,7 +72,7 @@ async def test_a_socket_without_the_token_is_told_so_and_closed(guarded, shown):
 
 
 async def test_the_token_opens_by_header_query_and_login_cookie_and_health_needs_none(guarded):
-    code = guarded.gateway._callers.login_code()
+    code = guarded.gateway._callers.login_code(HOLDER)
     for query, headers in (("?token=secret", {}), ("", {"Authorization": "Bearer secret"}), ("", {"Cookie": f"tradeul={code}"})):
         async with guarded.client.ws_connect(guarded.url + "/ws" + query, origin=PAGE, headers=headers) as socket:
             assert (await socket.receive_json())["type"] == "connected"
@@ -78,8 +80,10 @@ async def test_the_token_opens_by_header_query_and_login_cookie_and_health_needs
         async with guarded.client.get(guarded.url + path) as response:
             assert response.status == 200
     body = {"json": {"reason": "new_trading_day"}, "headers": guarded.gateway._callers.credentials()}
-    async with guarded.client.post(guarded.url + "/api/clear-cache", **body) as response:
-        assert response.status == 200
+    with capture_logs() as logs:
+        async with guarded.client.post(guarded.url + "/api/clear-cache", **body) as response:
+            assert response.status == 200
+    assert [line["caller"] for line in logs if line["event"] == "write_called"] == [OURSELVES]
 
 
 async def test_a_foreign_page_is_refused_before_its_token_is_looked_at(guarded):

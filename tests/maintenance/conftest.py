@@ -23,6 +23,7 @@ from tradeul.store.timescale import Mirror
 
 CALENDAR = nyse()
 SESSION = date(2026, 3, 9)
+LISTED = date(2020, 1, 2)
 START = at(SESSION, time(9, 28, 40))
 WINDOWS = Windows(24, 8, 5)
 
@@ -106,7 +107,7 @@ class SmallMarket:
 
     async def ticker_details(self, symbol):
         self._call("ticker_details", symbol)
-        return TickerDetails(symbol, 1e6 + int(symbol[1:]), "3571", "ELECTRONIC COMPUTERS")
+        return TickerDetails(symbol, 1e6 + int(symbol[1:]), "3571", "ELECTRONIC COMPUTERS", LISTED)
 
     async def free_floats(self):
         self._call("free_floats")

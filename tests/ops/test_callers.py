@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradeul.errors import SettingsError
-from tradeul.ops.callers import Callers
+from tradeul.ops.callers import ANYBODY, HOLDER, OURSELVES, Callers
 
 
 def callers(**settings):
@@ -77,27 +77,56 @@ def test_other_machines_are_served_with_a_token_only():
 
 
 def test_without_a_token_everybody_here_is_known():
-    assert Callers().knows()
+    assert Callers().who() == ANYBODY
     assert Callers().credentials() == {}
 
 
 def test_a_token_is_shown_as_a_header_in_the_query_or_by_the_login_cookie():
     ours = Callers(token="secret")
-    assert ours.knows("Bearer secret") and ours.knows(query="secret") and ours.knows(cookie=ours.login_code())
-    assert ours.knows(ours.credentials()["Authorization"])
+    for shown in ({"authorization": "Bearer secret"}, {"query": "secret"}, {"cookie": ours.login_code(HOLDER)}):
+        assert ours.who(**shown) == HOLDER
     for wrong in ("Bearer", "Bearer ", "Bearer secret ", "bearer secret", "secret", "Basic secret"):
-        assert not ours.knows(wrong)
-    assert not ours.knows() and not ours.knows(cookie="secret") and not ours.knows(query=ours.login_code())
+        assert ours.who(wrong) is None
+    assert ours.who() is None and ours.who(cookie="secret") is None and ours.who(query=ours.login_code(HOLDER)) is None
 
 
-def test_another_token_ends_all_logins_and_the_cookie_does_not_hold_it():
-    ours = Callers(token="secret")
-    assert "secret" not in ours.login_code()
-    assert not Callers(token="other").knows(cookie=ours.login_code())
+def test_our_own_processes_are_told_from_people_and_do_not_show_their_token():
+    ours = Callers(token="desk:secret,phone:other")
+    shown = ours.credentials()["Authorization"]
+    assert ours.who(shown) == OURSELVES and "secret" not in shown
+    assert Callers(token="another").who(shown) is None
+
+
+@pytest.mark.parametrize("setting", ["desk:one,phone:two", "desk:one phone:two", " desk:one,\n phone:two "])
+def test_each_of_several_tokens_has_its_name(setting):
+    ours = Callers("0.0.0.0", setting)
+    assert [ours.who(query=token) for token in ("one", "two", "desk:one", setting)] == ["desk", "phone", None, None]
+    assert ours.who(cookie=ours.login_code("phone")) == "phone"
+    assert ours.token == "one"
+
+
+@pytest.mark.parametrize(
+    "setting", ["desk:", ":secret", "desk:one,phone", "desk:a:b", "desk:one,desk:two", "a:same,b:same", "tradeul:secret", ":"]
+)
+def test_a_list_of_tokens_that_is_none_is_one_sentence_without_them(setting):
+    with pytest.raises(SettingsError, match=r"^TRADEUL_TOKEN=…: .*name:token") as refused:
+        Callers(token=setting)
+    assert "secret" not in str(refused.value) and "same" not in str(refused.value)
+
+
+def test_a_token_without_a_colon_is_one_whatever_is_in_it():
+    assert Callers(token="open sesame, please").who(query="open sesame, please") == HOLDER
+
+
+def test_a_withdrawn_token_ends_its_logins_and_no_others_and_the_cookie_does_not_hold_it():
+    before, after = Callers(token="desk:secret,phone:other"), Callers(token="phone:other")
+    assert "secret" not in before.login_code("desk")
+    assert after.who(cookie=before.login_code("desk")) is None
+    assert after.who(cookie=before.login_code("phone")) == "phone"
 
 
 @given(st.text(), st.text())
 def test_whatever_is_shown_it_is_judged(host, shown):
     ours = callers(**SERVED)
     ours.refusal(host, shown)
-    assert not ours.knows(f"Bearer {shown}", shown, shown) or shown == "secret"
+    assert ours.who(f"Bearer {shown}", shown, shown) is None or shown == "secret"

@@ -35,7 +35,7 @@ from tradeul.store.lake import Lake
 from tradeul.store.tenures import frame_of
 
 # Their sources (names of funds, quotes, news, filings) are no part of a day of bars.
-ELSEWHERE = {"leverage", "sector", "spread_pct", "news_at", "headline", "filing_at", "filing_form"}
+ELSEWHERE = {"leverage", "ipo", "sector", "spread_pct", "news_at", "headline", "filing_at", "filing_form"}
 COMPARED = [name for name in COLUMNS if name not in ELSEWHERE]
 NUMBERS = [name for name in COMPARED if KINDS[name] is Kind.NUMBER]
 TEXTS = [name for name in COMPARED if KINDS[name] is Kind.TEXT and name != "phase"]

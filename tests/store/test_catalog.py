@@ -1,7 +1,9 @@
+import shutil
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +14,9 @@ from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
 from tradeul.store import databases, filings, layouts  # noqa: F401 their tables are of the catalog
 from tradeul.store.catalog import METADATA, Catalog
-from tradeul.store.databases import drop_schema, in_schema
+from tradeul.store.databases import copy_sqlite, drop_schema, in_schema
+
+FIRST = Path(__file__).parent / "catalog-0001.db"  # as the first version that had a catalog wrote it
 
 ROW = LedgerRow(
     dataset="ohlc_daily",
@@ -29,6 +33,7 @@ ROW = LedgerRow(
     error="14 of 11,846",
     code_version="0.1",
 )
+FIRST_ROWS = [ROW, LedgerRow(dataset="tickers", session=date(2026, 3, 9))]
 
 
 def test_a_row_is_kept_whole_and_survives_reopening(url, catalog_at):
@@ -112,7 +117,7 @@ def test_a_catalog_of_a_later_version_is_refused_untouched(url, catalog_at):
     with catalog.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         connection.exec_driver_sql("DROP TABLE runs")
-    with pytest.raises(StoreError, match=r"has the form 9999 of a later version.*Start the later version, or "):
+    with pytest.raises(StoreError, match=r"has the form 9999 of a later version.*Start the later version, or .*`tradeul restore DIR`"):
         Catalog(url)
     assert not sa.inspect(catalog.engine).has_table("runs")
 
@@ -150,27 +155,29 @@ def test_a_catalog_that_cannot_be_opened_is_one_sentence(tmp_path):
     assert "\n" not in str(refused.value)
 
 
-def test_the_file_is_copied_before_a_migration_and_a_refusal_names_the_command_that_puts_it_back(path, catalog_at):
+def test_the_catalog_of_the_first_version_is_copied_and_keeps_its_rows(path, catalog_at):
+    shutil.copy(FIRST, path)
+    catalog = catalog_at(f"sqlite:///{path}")
+    assert catalog.ledger() == FIRST_ROWS
+    assert catalog.next_epoch() == 3
+    catalog.add_run(run_of(1))
+    assert catalog.runs() == [run_of(1)]
+    copy = path.with_name("catalog-0001.db")
+    shutil.copy(copy, path.with_name("again.db"))
+    assert catalog_at(f"sqlite:///{path.with_name('again.db')}").ledger() == FIRST_ROWS
+    assert not list(path.parent.glob("*.tmp"))
+
+
+def test_a_refusal_names_the_command_that_puts_the_copy_back(path, catalog_at):
     url = f"sqlite:///{path}"
     catalog = catalog_at(url)
     catalog.note([ROW])
     head = current_form(catalog)
-    assert list(path.parent.glob("*-0*")) == []
-    with catalog.engine.begin() as connection:  # what a later version would have left: a copy of ours, and its own form
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
-        for table in METADATA.sorted_tables:
-            if table.name not in ("ledger", "counters", "runs"):
-                connection.exec_driver_sql(f"DROP TABLE {table.name}")
-        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN requests")
-    catalog.close()
-    again = catalog_at(url)
-    assert again.ledger() == [ROW]
-    copy = path.with_name("catalog-0002.db")
-    assert copy.exists() and not list(path.parent.glob("*.tmp"))
-    copy.rename(path.with_name(f"catalog-{head}.db"))
-    with again.engine.begin() as connection:
+    assert list(path.parent.glob("*-0*")) == [], "a new catalog is no change of form"
+    copy_sqlite(url, path.with_name(f"catalog-{head}.db"))  # as a later version did, before it changed the form
+    with catalog.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    again.close()
+    catalog.close()
     with pytest.raises(StoreError, match="9999") as refused:
         Catalog(url)
     subprocess.run(str(refused.value).split("`")[1], shell=True, check=True)

@@ -35,6 +35,7 @@ EMPTY = "reversals"
 BADGES = {
     "halted": True,
     "ssr": True,
+    "ipo": True,
     "leverage": "3x",
     "corp_action": "1:8 split",
     "filing_form": "8-K",

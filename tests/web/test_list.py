@@ -112,15 +112,37 @@ async def test_who_left_is_struck_through_while_the_order_is_held_and_goes_then(
     assert not watched.complaints
 
 
+async def test_a_price_that_moves_is_coloured_for_a_moment_and_a_symbol_is_not_drawn_anew(open_page, stand):
+    page = (await open_page(viewport=SMALL)).page
+    await expect(page.locator(f"{GRID} .ag-row").first).to_be_visible()
+    await page.evaluate(
+        """(grid) => {
+            const ticks = [];
+            for (const cell of document.querySelectorAll(`${grid} .symbol`)) cell.firstChild.isKept = true;
+            window.over = new Promise((resolve) => new MutationObserver((changes) => {
+                ticks.push(...changes.map(({ target }) => target.dataset.tick ?? "over"));
+                if (ticks.includes("over")) resolve(ticks);
+            }).observe(document.querySelector(grid), { subtree: true, attributeFilter: ["data-tick"] }));
+        }""",
+        GRID,
+    )
+    await stand.step()
+    assert {"up", "down"} & set(await page.evaluate("window.over"))
+    await expect(page.locator(f"{GRID} [data-tick]")).to_have_count(0)
+    assert await page.locator(f"{GRID} .symbol").evaluate_all("(cells) => cells.some((cell) => cell.firstChild.isKept)")
+
+
 async def test_badges_say_what_is_special_about_a_ticker(quiet_page):
     full, plain = await quiet_page.evaluate("""async () => {
         const { badgesOf } = await import("/panels/badges.mjs");
-        const row = { halted: true, ssr: true, leverage: "3x", corp_action: "1:8 split", filing_form: "8-K", news_at: "x", headline: "Up" };
+        const row = { halted: true, ssr: true, ipo: true, leverage: "3x", corp_action: "1:8 split", filing_form: "8-K",
+            news_at: "x", headline: "Up" };
         return [badgesOf(row), badgesOf({ halted: false, ssr: null, price: 1 })];
     }""")
     assert [(each["letter"], each["words"]) for each in full] == [
         ("H", "Trading is halted"),
         ("S", "Short-sale restriction"),
+        ("IPO", "A stock listed within the last seven days"),
         ("3x", "Fund with a leverage of 3x"),
         ("÷", "1:8 split"),
         ("F", "Filed 8-K since the last close"),

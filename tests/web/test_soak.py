@@ -48,7 +48,7 @@ COMPARE = """async (name) => {
   }
   return null;
 }"""
-# Every symbol of the state is in the table, and none but those (that just left, which it marks).
+# Every symbol of the state is in the table, and none but those (that just left, which it marks where they are in sight).
 DRAWN = """async () => {
   const { desk, workspace } = await import('./main.mjs');
   const wrong = [];
@@ -59,7 +59,7 @@ DRAWN = """async () => {
     panel.grid.forEachNode(({ data }) => drawn.add(data.symbol));
     const wanted = desk.feed.follower.held.get(name)?.rows.keys() ?? [];
     for (const symbol of wanted) if (!drawn.delete(symbol)) wrong.push([name, symbol, 'lost']);
-    for (const symbol of drawn) if (!panel.element.querySelector(`.ag-row.left[row-id="${symbol}"]`)) wrong.push([name, symbol, 'phantom']);
+    for (const symbol of drawn) if (!panel.rows.leftAt.has(symbol)) wrong.push([name, symbol, 'phantom']);
   }
   return wrong;
 }"""

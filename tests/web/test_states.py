@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from tradeul.ops.callers import HOLDER
 from tradeul.records.lists import ListFrame
 from tradeul.records.messages import Snapshot, encode
 
@@ -23,7 +24,8 @@ async def test_who_has_no_token_is_asked_once_told_what_was_wrong_and_let_in_wit
     context = await browser.new_context()
     try:
         page = await context.new_page()
-        asked = []
+        asked, complaints = [], []
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
         page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
         page.on("websocket", lambda socket: asked.append(socket.url))
         await page.goto(guarded.url)
@@ -40,8 +42,9 @@ async def test_who_has_no_token_is_asked_once_told_what_was_wrong_and_let_in_wit
         await page.keyboard.press("Enter")
         await expect(form).to_be_hidden()
         await expect(page.locator(".ag-row").first).to_be_visible()
+        assert not complaints
         # The token changes: the socket that comes back is refused, and the form is there again.
-        guarded.callers.token = "another"
+        guarded.callers.tokens = {HOLDER: "another"}
         await guarded.end("gateway")
         await guarded.start_gateway()
         await expect(form).to_be_visible()

@@ -84,7 +84,8 @@ async def appear(stand, symbol):
 
 async def test_a_ticker_is_opened_and_what_strangers_wrote_is_only_text(open_page, stand):
     async with scanner(stand):
-        page = (await open_page()).page
+        watched = await open_page()
+        page = watched.page
         symbol = await symbol_at(page, "gappers_up", 0)
         await cell(page, "gappers_up", 0).dblclick()
         await expect(page.get_by_role("tab", name=f"{symbol} · Chart")).to_be_visible()
@@ -108,6 +109,7 @@ async def test_a_ticker_is_opened_and_what_strangers_wrote_is_only_text(open_pag
         assert OVERRIDE not in await page.evaluate("document.body.textContent")
         assert await page.locator("#workspace img, #workspace script").count() == 0
         assert await page.evaluate("window.pwned") is None
+        assert not watched.complaints  # not even of the history that this stand does not have
 
 
 async def test_panels_of_a_colour_follow_the_chosen_row_others_do_not(open_page, stand):
@@ -176,17 +178,34 @@ BARS = [
 ]
 
 
+EARLY = {"session": "2025-11-28", "close_at": "2025-11-28T18:00:00Z"}
+
+
+async def test_hours_after_an_early_close_are_shaded_and_not_the_days(quiet_page):
+    script = """async ([bars, early]) => {
+        const data = await import("/panels/chart_data.mjs");
+        const candles = data.minuteCandles(bars);
+        return [data.earlyCloses([]), data.earlyCloses([early])].map((closes) => [
+            data.extendedHours(candles, closes).map(({ phase, from }) => [phase, new Date(1000 * from).toISOString().slice(11, 16)]),
+            data.dayOf(candles, "2025-11-28", closes).close]);
+    }"""
+    bars = [bar("2025-11-28", f"2025-11-28T{at}:00Z", price) for at, price in [("17:59", 10), ("18:00", 20)]]
+    usual, early = await quiet_page.evaluate(script, [bars, EARLY])
+    assert usual == [[], 20]
+    assert early == [[["post", "13:00"]], 10]
+
+
 async def draw(page, seen):
     script = """async ([bars, seen]) => {
         const data = await import("/panels/chart_data.mjs");
-        const candles = data.minuteCandles(bars), live = new data.LiveMinutes();
+        const candles = data.minuteCandles(bars), live = new data.LiveMinutes(), early = data.earlyCloses([]);
         for (const each of seen) live.see("2026-03-09", each);
         const all = live.after(candles);
         return JSON.stringify({
             times: all.map(({ time, close }) => [new Date(1000 * time).toISOString().slice(0, 16), close ?? null]),
             last: all.at(-1), vwap: data.vwapLine(candles.slice(0, -1)).map(({ value }) => value),
-            extended: data.extendedHours(all).map(({ phase, session }) => [phase, session]), day: data.dayOf(all, "2026-03-09"),
-            early: data.dayOf(candles.slice(0, 1), "2026-03-06"),
+            extended: data.extendedHours(all, early).map(({ phase, session }) => [phase, session]),
+            day: data.dayOf(all, "2026-03-09", early), early: data.dayOf(candles.slice(0, 1), "2026-03-06", early),
         });
     }"""
     return json.loads(await page.evaluate(script, [BARS, seen]))

@@ -22,6 +22,7 @@ COLUMNS = {
     "name": pl.String,
     "kind": pl.String,  # the vendor's class code
     "exchange": pl.String,
+    "list_date": pl.Date,
     "corp_action": pl.String,  # "1:8 split" when one is effective this session
     "prev_close": pl.Float64,  # the session before's official close
     "prev_close_raw": pl.Float64,  # the same, unadjusted

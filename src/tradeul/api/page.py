@@ -12,17 +12,21 @@ import gzip
 import hashlib
 import re
 from functools import lru_cache
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tradeul.ops.http_service import PROBLEM_JSON
 
 # Python's own table differs by version and by the machine's mime.types; a browser runs a module of no other type.
 CONTENT_TYPES = {".mjs": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+QUIET = "problem=ok"
 PACKED = (".html", ".mjs", ".css", ".svg")
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
 
@@ -30,6 +34,30 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 def page_folder() -> Path:
     """Wheels are installed unzipped, so the package's files are a folder."""
     return Path(str(resources.files("tradeul") / "web"))
+
+
+class QuietProblems:
+    """A problem as 200 to who says `Prefer: problem=ok`; its true status is in its body.
+
+    A browser prints every answer from 400 on as an error of the page, whatever
+    the page makes of it: that history has not loaded yet is none. Whoever does
+    not ask for it gets the status as it is.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def quietly(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type") == PROBLEM_JSON:
+                    headers["preference-applied"] = QUIET
+                    message["status"] = int(HTTPStatus.OK)
+            await send(message)
+
+        is_quiet = scope["type"] == "http" and Headers(scope=scope).get("prefer") == QUIET
+        await self._app(scope, receive, quietly if is_quiet else send)
 
 
 class PageFiles(StaticFiles):

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from tradeul import __version__
 from tradeul.api.lists import to_csv
-from tradeul.api.page import PageMount, content_security_policy
+from tradeul.api.page import PageMount, QuietProblems, content_security_policy
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
 from tradeul.errors import NoAnswer
@@ -29,6 +30,8 @@ from tradeul.records.messages import ListHead
 CSV = "text/csv"
 LOGIN, LOGOUT = "/api/login", "/api/logout"
 LOGIN_SECONDS = 30 * 24 * 3600
+
+log = structlog.get_logger()
 
 
 class PageConfig(msgspec.Struct, frozen=True):
@@ -100,6 +103,11 @@ class ApiServer(HttpService):
         self.mode = mode
         self.gateway_port = gateway_port
 
+    def application(self) -> FastAPI:
+        app = super().application()
+        app.add_middleware(QuietProblems)  # around all others: what they refuse is a problem, too
+        return app
+
     def routes(self, app: FastAPI) -> None:
         unavailable = HTTPStatus.SERVICE_UNAVAILABLE
         rows = answers(ListRows, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, unavailable, text=CSV)
@@ -142,12 +150,14 @@ class ApiServer(HttpService):
 
     async def _login(self, request: Request) -> Response:
         shown = await read_body(request, Login, Login(), '{"token":"..."}')
-        if not self._callers.knows(query=shown.token):
+        caller = self._callers.who(query=shown.token)
+        if caller is None:
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "This is not the token that TRADEUL_TOKEN holds here.")
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
-        if self._callers.token is not None:
+        if self._callers.tokens:
+            log.info("logged_in", caller=caller)
             secure = request.url.scheme == "https"
-            answer.set_cookie(COOKIE, self._callers.login_code(), LOGIN_SECONDS, secure=secure, httponly=True, samesite="strict")
+            answer.set_cookie(COOKIE, self._callers.login_code(caller), LOGIN_SECONDS, secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def _logout(self) -> Response:

@@ -6,6 +6,7 @@
     parts.py    the services, and the table of them
     filings.py  filings and news
     alone.py    maintenance alone, for one run; the simulator alone
+    backup.py   what of a state folder is kept elsewhere, and put back
 
 The first part that fails ends all: loudly here, with one sentence on the
 console. Nothing else knows concrete classes.
@@ -21,7 +22,7 @@ import msgspec
 
 from tradeul.assemble.apart import follow_mode, refuse_what_cannot_work, servers_there, tell_of_bus
 from tradeul.assemble.borders import Place, Run, ask_vendor, open_stores, start_borders
-from tradeul.assemble.parts import API, SERVICES, Bench, Moded, Part, history_routes
+from tradeul.assemble.parts import API, ROLES, SERVICES, Bench, Moded, Part, history_routes
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
@@ -65,7 +66,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready, s
         await servers_there(settings, chosen)
     ports = [f"{name}_port" for name in SERVICES if name in chosen]
     ports += ["simulator_port"] if simulated and MAINTENANCE in chosen else []
-    roles = [name for name, service in SERVICES.items() if name in chosen and service.is_sole]
+    roles = [name for name in ROLES if name in chosen]
     with claimed_state(settings, roles, ports, simulated=simulated, fresh=fresh, database=is_stored(chosen)) as state:
         log_name = "-".join(name for name in SERVICES if name in chosen) if is_apart else "tradeul"
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty(), name=log_name)

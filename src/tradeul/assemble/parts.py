@@ -189,3 +189,4 @@ SERVICES = {
     HISTORICAL: Service(historical, stores=True, asks=False, is_sole=False),
     API: Service(api, stores=True, asks=False, is_sole=False),
 }
+ROLES = [name for name, service in SERVICES.items() if service.is_sole]  # of a whole product

@@ -16,8 +16,9 @@ from tradeul.ops.callers import LOOPBACK, Callers
 from tradeul.ops.child import end_orphan
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
+from tradeul.store.backups import check_whole
 from tradeul.store.catalog import Catalog
-from tradeul.store.databases import check_database, drop_schema, in_schema
+from tradeul.store.databases import drop_schema, form_of, in_schema
 
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
@@ -52,12 +53,13 @@ def claimed_state(
     """
     callers_of(settings)
     if database and settings.database_url is not None:
-        check_database(catalog_url(settings, simulated=simulated))
+        form_of(catalog_url(settings, simulated=simulated))
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         (root / "locks").mkdir(exist_ok=True)
         for role in roles:
             stack.enter_context(sole_owner(root, role))
+        check_whole(root)
         if MAINTENANCE in roles:  # the simulated vendor is its child
             (root / "locks" / ADDRESS).unlink(missing_ok=True)
             end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)

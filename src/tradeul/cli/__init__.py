@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeAlias
 
 import cyclopts
@@ -170,6 +171,38 @@ def doctor(*, json: bool = False) -> None:
     from tradeul.cli.doctor import doctor
 
     _run(doctor(_settings(), json=json))
+
+
+@app.command
+def backup(folder: Path, /, *, simulate: bool = False, lake: bool = False) -> None:
+    """Copy what cannot be made again into an empty folder; Tradeul may run meanwhile.
+
+    Parameters
+    ----------
+    folder
+        Empty, or not there yet.
+    simulate
+        Of the simulated market, even if the state folder holds the real one.
+    lake
+        The history too, which else is loaded anew after a restore.
+    """
+    from tradeul.cli.backup import backup
+
+    _run(backup(_settings(), folder.absolute(), simulate=simulate, lake=lake), interrupted=INTERRUPTED)
+
+
+@app.command
+def restore(folder: Path, /) -> None:
+    """Put a backup into the state folder (TRADEUL_STATE), which must be empty, and into the database (TRADEUL_DATABASE_URL) if one is set.
+
+    Parameters
+    ----------
+    folder
+        A backup.
+    """
+    from tradeul.cli.backup import restore
+
+    _run(restore(_settings(), folder.absolute()), interrupted=INTERRUPTED)
 
 
 def _maintain(options: RunOptions) -> None:

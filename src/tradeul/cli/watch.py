@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.state import http_address
+from tradeul.assemble.state import callers_of, http_address
 from tradeul.client import Client, ClientEvent, Connected, ErrorMessage, ListHead, Lost, Row, Snapshot, Status
 from tradeul.errors import NoAnswer
 from tradeul.market_calendar import NEW_YORK
@@ -33,7 +33,7 @@ async def watch(settings: Settings, name: str, address: str | None = None) -> in
         GatewayRefused: it does not take us.
         SettingsError: ``address`` is none.
     """
-    client = Client(address or gateway_address(settings), [name], token=settings.token)
+    client = Client(address or gateway_address(settings), [name], token=callers_of(settings).token)
     with ExitStack() as stack:
         console = Console()
         live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False)) if sys.stdout.isatty() else None

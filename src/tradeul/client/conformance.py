@@ -19,6 +19,7 @@ import msgspec
 from tradeul.client.client import WINDOW_BITS, checked
 from tradeul.client.talk import ANSWER_SECONDS, LOOK_SECONDS, Failed, Gateway, Skipped, a_change, a_snapshot, follow, subscribed
 from tradeul.errors import TradeulError
+from tradeul.ops.callers import Callers
 from tradeul.records import messages
 from tradeul.records.lists import CLASSES, variant_name
 from tradeul.records.messages import Add, Delta, Pong, Remove, Rerank, Rows, Snapshot, Status, Subscribed, Unsubscribed, Update
@@ -270,7 +271,7 @@ def main() -> int:
     parser.add_argument("rules", nargs="*", metavar="RULE", help="these only, as R4")
     arguments = parser.parse_args()
     try:
-        outcomes = asyncio.run(try_rules(arguments.address, os.environ.get("TRADEUL_TOKEN"), arguments.rules))
+        outcomes = asyncio.run(try_rules(arguments.address, Callers(token=os.environ.get("TRADEUL_TOKEN")).token, arguments.rules))
     except TradeulError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

@@ -21,7 +21,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from tradeul.errors import StartError
-from tradeul.ops.callers import COOKIE, LOOPBACK, OPEN_PATHS, Callers
+from tradeul.ops.callers import COOKIE, LOOPBACK, OPEN_PATHS, WRITES, Callers
 from tradeul.ops.http_service import JSON, PROBLEM_JSON, problem_body
 
 MAX_SOCKETS = 20_000
@@ -110,10 +110,13 @@ class Door(web.Server):
             if allowed:
                 response.headers[hdrs.ALLOW] = ", ".join(allowed)
             return response
-        if request.path not in (*OPEN_PATHS, *SOCKET_PATHS) and not is_known(self._callers, request):
+        caller = who(self._callers, request)
+        if request.path not in (*OPEN_PATHS, *SOCKET_PATHS) and caller is None:
             response = problem(HTTPStatus.UNAUTHORIZED, "This call needs the header Authorization: Bearer TOKEN, or a login on the page.")
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
             return response
+        if request.method in WRITES:
+            log.info("write_called", caller=caller, service="gateway", method=request.method, path=request.path)
         try:
             return await handler(request)
         except web.HTTPException as error:  # ours, and aiohttp's on a bad handshake
@@ -158,9 +161,10 @@ def allowed_sockets() -> int:
     return limit
 
 
-def is_known(callers: Callers, request: web.BaseRequest, *, token_in_query: bool = False) -> bool:
+def who(callers: Callers, request: web.BaseRequest, *, token_in_query: bool = False) -> str | None:
+    """The caller's name; None: nobody that we know."""
     query = request.query.get("token") if token_in_query else None
-    return callers.knows(request.headers.get(hdrs.AUTHORIZATION), request.cookies.get(COOKIE), query)
+    return callers.who(request.headers.get(hdrs.AUTHORIZATION), request.cookies.get(COOKIE), query)
 
 
 async def read_body(request: web.BaseRequest, record: type[Record], example: str) -> Record:

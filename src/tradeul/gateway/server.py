@@ -32,7 +32,7 @@ from tradeul.gateway.client_session import Action, Attend, ClientSession, HangUp
 from tradeul.gateway.fan_out import FanOut, Viewer, in_chunks
 from tradeul.gateway.feed import Feed
 from tradeul.gateway.frames import FULL_WINDOW_BITS, Framed, close_frame, text_frame
-from tradeul.gateway.http import Door, Routes, is_known, json_answer, open_door, problem, read_body
+from tradeul.gateway.http import Door, Routes, json_answer, open_door, problem, read_body, who
 from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import Callers
 from tradeul.ops.metrics import TEXT_FORMAT, counter, exposition, gauge, process_metrics
@@ -257,7 +257,7 @@ class GatewayServer:
         await socket.prepare(request)
         if (transport := request.transport) is None:
             return socket
-        if is_known(self._callers, request, token_in_query=True):
+        if who(self._callers, request, token_in_query=True) is not None:
             await self._converse(socket, transport)
         else:
             transport.write(text_frame(NO_TOKEN))

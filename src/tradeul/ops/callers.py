@@ -1,16 +1,19 @@
 """Who may call: our own page and programs that are no page; once a token is set, only who shows it.
 
-    Host, Origin -> `refusal` (403)        token, login cookie -> `knows` (401)
+    Host, Origin -> `refusal` (403)        token, login cookie -> `who` (401 when nobody)
 
 A browser names the page that calls (`Origin`) and the name it used for us
 (`Host`): a foreign origin is another site's script, a foreign host is DNS
 rebinding. Without a token only this machine is served. With one, every call
 must show it, those from this machine too: a proxy here brings everybody from
-127.0.0.1. The login cookie holds a code made of the token, not the token;
-another token ends all logins. No sockets and no requests here.
+127.0.0.1. There may be several tokens, each with a name, so that the log tells
+who changed what and one can be withdrawn alone. The login cookie holds a code
+made of the token, not the token; a token withdrawn ends its logins. What our
+own processes show each other is such a code, too. No sockets and no requests here.
 """
 
 import hmac
+import re
 from collections.abc import Collection
 from hashlib import sha256
 from ipaddress import ip_address
@@ -22,6 +25,28 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/health", "/ready", "/metrics")  # whoever watches over the services has no token
 COOKIE = "tradeul"
 BEARER = "Bearer "
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+ANYBODY, HOLDER, OURSELVES = "anybody here", "token holder", "tradeul"  # no token is set; it has no name; our own processes
+_LOGIN, _OWN = b"tradeul login", b"tradeul itself"
+_PAIR = re.compile(r"([\w-]{1,40}):([^\s,:]+)")
+
+
+def tokens_of(setting: str | None) -> dict[str, str]:
+    """By name; without a colon the whole is one token without a name.
+
+    Raises:
+        SettingsError: a colon is in it, and it is no list of ``name:token``.
+    """
+    if setting is None or ":" not in setting:
+        return {} if setting is None else {HOLDER: setting}
+    pairs = [_PAIR.fullmatch(part) for part in setting.replace(",", " ").split()]
+    tokens = {pair[1]: pair[2] for pair in pairs if pair is not None}
+    if len(tokens) < len(pairs) or len(set(tokens.values())) < len(pairs) or {*tokens} & {ANYBODY, HOLDER, OURSELVES}:
+        raise SettingsError(
+            "TRADEUL_TOKEN=…: with a colon in it, it is a list of name:token, each name and each token once "
+            f"(a name has letters, digits, _ and -, and is not {OURSELVES}). Correct it."
+        )
+    return tokens
 
 
 class Callers:
@@ -33,18 +58,18 @@ class Callers:
         """
         Args:
             host: the address that the services listen on.
-            token: what every call must show; None: nothing.
+            token: what every call must show, or several with names: the setting's form; None: nothing.
             hosts, origins: names and page addresses beside our own, as behind a proxy.
 
         Raises:
-            SettingsError: other machines would be served without a token.
+            SettingsError: other machines would be served without a token, or the tokens have no right form.
         """
-        if host not in LOOPBACK and token is None:
+        self.tokens = tokens_of(token)
+        if host not in LOOPBACK and not self.tokens:
             raise SettingsError(
                 f"TRADEUL_HOST={host}: only this machine is served without a token; set TRADEUL_TOKEN, or use 127.0.0.1, localhost or ::1."
             )
         self.host = host
-        self.token = token
         self.page_ports: set[int] = set()
         self._hosts = {host, *LOOPBACK, *(name.lower() for name in hosts)}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
@@ -59,24 +84,34 @@ class Callers:
             return None
         return f"Origin {_shown(origin)} is foreign: only Tradeul's own page may call from a browser, or one in TRADEUL_ALLOWED_ORIGINS."
 
-    def knows(self, authorization: str | None = None, cookie: str | None = None, query: str | None = None) -> bool:
-        """Whether one of them is right: the header, the login cookie's value, ``?token=`` of a socket."""
-        if self.token is None:
-            return True
-        shown = authorization.removeprefix(BEARER) if authorization and authorization.startswith(BEARER) else None
-        return _same(shown, self.token) or _same(query, self.token) or _same(cookie, self.login_code())
+    @property
+    def token(self) -> str | None:
+        """The first, which a program of ours shows to another machine; None: none is set."""
+        return next(iter(self.tokens.values()), None)
 
-    def login_code(self) -> str:
-        """The login cookie's value."""
-        return hmac.new((self.token or "").encode(), b"tradeul login", sha256).hexdigest()
+    def who(self, authorization: str | None = None, cookie: str | None = None, query: str | None = None) -> str | None:
+        """The name of who shows a right one: the header, the login cookie's value, ``?token=`` of a socket. None: nobody does."""
+        if not self.tokens:
+            return ANYBODY
+        shown = authorization.removeprefix(BEARER) if authorization and authorization.startswith(BEARER) else None
+        found = None
+        for name, token in self.tokens.items():  # all of them, so that the time does not tell which was right
+            is_right = [_same(shown, token), _same(query, token), _same(cookie, _code(token, _LOGIN))]
+            found = name if any(is_right) else found
+            found = OURSELVES if _same(shown, _code(token, _OWN)) else found
+        return found
+
+    def login_code(self, name: str) -> str:
+        """The login cookie's value for who showed the token of this name."""
+        return _code(self.tokens[name], _LOGIN)
 
     def credentials(self) -> dict[str, str]:
         """The headers with which our own processes call each other."""
-        return {} if self.token is None else {"Authorization": BEARER + self.token}
+        return {} if self.token is None else {"Authorization": BEARER + _code(self.token, _OWN)}
 
     def _is_ours(self, name: str | None) -> bool:
         """Rebinding needs a name that somebody else's DNS answers for; where a token is asked, bare addresses are taken."""
-        return name is not None and (name in self._hosts or (self.token is not None and _is_address(name)))
+        return name is not None and (name in self._hosts or (bool(self.tokens) and _is_address(name)))
 
     def _is_own(self, origin: str, host: str | None, name: str | None) -> bool:
         return origin in (f"http://{host}", f"https://{host}") or origin.lower() in self._origins or self._is_page(origin, name)
@@ -98,6 +133,10 @@ def hostname(host: str | None) -> str | None:
         return urlsplit(f"//{host}").hostname if host else None
     except ValueError:
         return None
+
+
+def _code(token: str, purpose: bytes) -> str:
+    return hmac.new(token.encode(), purpose, sha256).hexdigest()
 
 
 def _same(shown: str | None, right: str) -> bool:

@@ -24,11 +24,11 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import Metric
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradeul import __version__
 from tradeul.errors import BusUnavailable, StartError, StoreError
-from tradeul.ops.callers import COOKIE, OPEN_PATHS, Callers
+from tradeul.ops.callers import COOKIE, OPEN_PATHS, WRITES, Callers
 from tradeul.ops.metrics import TEXT_FORMAT, exposition, process_metrics
 from tradeul.ops.watchdog import LoopWatchdog
 
@@ -131,7 +131,7 @@ class HttpService:
         app.get("/docs", include_in_schema=False)(lambda: _documentation(app))
         app.get("/metrics", summary="For Prometheus", responses=answers(text=TEXT_FORMAT))(self._metrics)
         self.routes(app)
-        app.add_middleware(_Admission, refusal=self._refusal)  # the last one added is asked first
+        app.add_middleware(_Admission, admit=self._admit, name=self._name)  # the last one added is asked first
         self._describe_in(app)
         return app
 
@@ -151,15 +151,17 @@ class HttpService:
         """Whether a call of ``path`` needs no token."""
         return path in OPEN_PATHS
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _admit(self, request: Request) -> Response | str | None:
+        """Who calls (None: nobody that we know, of what is open to all), or why not."""
         headers = request.headers
         reason = self._callers.refusal(headers.get("host"), headers.get("origin"))
         if reason is not None:
             return _problem(HTTPStatus.FORBIDDEN, reason)
-        if not self.is_open(request.scope["path"]) and not self._callers.knows(headers.get("authorization"), request.cookies.get(COOKIE)):
+        caller = self._callers.who(headers.get("authorization"), request.cookies.get(COOKIE))
+        if caller is None and not self.is_open(request.scope["path"]):
             detail = "This call needs the header Authorization: Bearer TOKEN, or a login on the page."
             return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
-        return None
+        return caller
 
     async def _metrics(self) -> Response:
         return Response(exposition([*process_metrics(self._watchdog), *await self.metrics()]), media_type=TEXT_FORMAT)
@@ -216,15 +218,30 @@ def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None 
 
 
 class _Admission:
-    """Hands on what is not refused. As bare ASGI: a function over requests costs a task group and a queue for each call."""
+    """Hands on what is not refused, and logs who writes. As bare ASGI: a function over requests costs each a task group and a queue."""
 
-    def __init__(self, app: ASGIApp, refusal: Callable[[Request], Response | None]) -> None:
+    def __init__(self, app: ASGIApp, admit: Callable[[Request], Response | str | None], name: str) -> None:
         self._app = app
-        self._refusal = refusal
+        self._admit = admit
+        self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._refusal(Request(scope))
-        await (self._app if refused is None else refused)(scope, receive, send)
+        admitted = self._admit(Request(scope))
+        if isinstance(admitted, Response):
+            await admitted(scope, receive, send)
+            return
+        if scope["method"] in WRITES:
+            send = self._logging(scope, admitted, send)
+        await self._app(scope, receive, send)
+
+    def _logging(self, scope: Scope, caller: str | None, send: Send) -> Send:
+        async def logged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                of = {"service": self._name, "method": scope["method"], "path": scope["path"][:200]}
+                log.info("write_called", caller=caller, **of, status=int(message["status"]))
+            await send(message)
+
+        return logged
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:

@@ -79,9 +79,17 @@ class Running(msgspec.Struct, frozen=True):
     partial: bool  # what was traded before live listened is not all there yet
 
 
+class EarlyClose(msgspec.Struct, frozen=True):
+    """A session whose regular hours end before 16:00."""
+
+    session: date
+    close_at: datetime
+
+
 class MinuteBars(Asked, frozen=True, kw_only=True):
     """Streamed: no part of it waits for the next."""
 
+    early_closes: tuple[EarlyClose, ...]  # of the range's sessions
     running: Running | None  # None: the range has no running session, or live does not answer
     bars: tuple[PastMinute, ...]
 

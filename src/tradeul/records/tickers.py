@@ -51,6 +51,7 @@ class TickerDetails(msgspec.Struct, frozen=True, gc=False):
     shares: float | None = None  # outstanding, of its class
     sic_code: str | None = None
     industry: str | None = None
+    list_date: date | None = None  # the list of all tickers does not tell it
 
 
 class FreeFloat(msgspec.Struct, frozen=True, gc=False):

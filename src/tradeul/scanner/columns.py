@@ -9,6 +9,7 @@ Which rows are on a list is not decided here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from enum import Enum
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from tradeul.analytics.extremes import fell_ten_percent
 from tradeul.market_calendar import SessionHours
 from tradeul.records.frame import FloatArray, MarketFrame
 from tradeul.records.tickers import Ticker
-from tradeul.scanner.classes import leverage_of
+from tradeul.scanner.classes import is_of_class, leverage_of
 from tradeul.scanner.sql import Kind
 from tradeul.scanner.told import INSTANTS, NOTHING, TEXTS, Told
 
@@ -52,7 +53,7 @@ def _columns(form: Form, names: str, *, on_wire: bool = True) -> dict[str, Colum
 # Every column of CONTRACT.md. One that nothing fills yet is null everywhere, so that a list may name it.
 COLUMNS: dict[str, Column] = {
     **_columns(Form.TEXT, "symbol name class leverage exchange sector industry baseline gap_state headline filing_form corp_action"),
-    **_columns(Form.FLAG, "halted ssr partial"),
+    **_columns(Form.FLAG, "halted ssr partial ipo"),
     **_columns(Form.PRICE, "price open close high low vwap pm_high pm_low prev_close atr"),
     **_columns(Form.PERCENT, "change_pct gap_pct from_open_pct post_change_pct chg_1m chg_5m chg_15m chg_30m atr_pct vol_pct_adv"),
     **_columns(Form.PERCENT, "range_pos vwap_dist_pct spread_pct short_pct_float hi_52w_dist_pct lo_52w_dist_pct"),
@@ -83,6 +84,8 @@ DISAGREES_WITH_ADJUSTED = float(np.log(1.6))
 UNVERIFIED = "unverified"
 
 NOBODY: Mapping[str, Ticker] = {}
+NEW_DAYS = 7  # five sessions
+EPOCH = date(1970, 1, 1).toordinal()  # from which polars counts days
 
 
 class Join:
@@ -105,6 +108,7 @@ class Join:
         self.texts["symbol"] = self.symbols
         self.texts["leverage"] = [leverage_of(*each) for each in zip(self.texts["class"], self.texts["name"], strict=True)]
         self.series = {name: pl.Series(name, values, dtype=pl.String) for name, values in self.texts.items()}
+        self.listed = self._listed()
         self.classes: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}  # filled by `floors.class_mask`
         self.announced = np.array([place for place, text in enumerate(self.texts["corp_action"]) if text is not None], dtype=np.intp)
 
@@ -119,6 +123,16 @@ class Join:
         spread: FloatArray = values[self.rows]
         spread[self.absent] = np.nan
         return spread
+
+    def _listed(self) -> FloatArray:
+        """The day number of each one's list date; NaN where nobody told it."""
+        dates = self.baselines.table["list_date"] if self.baselines else pl.Series(dtype=pl.Date)
+        days = self.spread(dates.to_physical().cast(pl.Float64).to_numpy() + EPOCH)
+        for symbol, ticker in self.newcomers.items():
+            place = self.place_of.get(symbol)
+            if place is not None and self.absent[place] and ticker.list_date is not None:
+                days[place] = ticker.list_date.toordinal()
+        return days
 
     def _texts(self, column: str) -> list[str | None]:
         texts: list[str | None] = [None] * len(self.symbols)
@@ -298,6 +312,16 @@ def _restricted(market: Market) -> FloatArray:
     return np.where((today == 1) | (before == 1), 1.0, today + before)
 
 
+def _newly_listed(market: Market) -> FloatArray:
+    """`ipo`: a stock within the first sessions after its list date."""
+    join = market.join
+    days = market.frame.session.toordinal() - join.listed
+    new = np.where(np.isnan(days), np.nan, (days >= 0) & (days < NEW_DAYS))
+    for place in np.flatnonzero(new == 1).tolist():
+        new[place] = is_of_class(join.symbols[place], join.texts["class"][place], join.texts["name"][place], "stocks")
+    return new
+
+
 def _quality(market: Market) -> FloatArray:
     quality = rvol.quality(market["expected_volume"], market["sessions"])
     # A day's mean knows no time of day.
@@ -326,6 +350,7 @@ DERIVED: dict[str, Callable[[Market], FloatArray]] = {
     "change_pct": lambda m: _change(m["price"], m["prev_close"]),
     "gap_pct": _gap,
     "ssr": _restricted,
+    "ipo": _newly_listed,
     "from_open_pct": lambda m: _change(m["price"], m["open"]),
     "post_change_pct": lambda m: _after_close(m, _change(m["price"], m["close"])),
     "post_volume": lambda m: _after_close(m, m.frame.columns.get("post_volume", m.constant(None))),

@@ -25,7 +25,7 @@ from tradeul.scanner.floors import MOMENT
 from tradeul.scanner.sql import Expression, compile_condition, compile_order, unknown_column
 
 # What a row carries whatever its list shows: what is special about its ticker.
-BADGES = ("halted", "ssr", "leverage", "corp_action", "filing_form", "news_at", "partial")
+BADGES = ("halted", "ssr", "leverage", "corp_action", "filing_form", "news_at", "partial", "ipo")
 MAX_COLUMNS = 30  # 85 would cost 20 ms a cycle
 MAX_ROWS = 100
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -199,7 +199,7 @@ def _source(market: Market, place: int, name: str, made_from: Sequence[str]) -> 
     known_age = _finite(market, place, "age_s")
     if name in SESSION_COLUMNS:
         return "session", None
-    if name in NUMBERS_OF_BASELINES or name in TEXTS_OF_BASELINES or name in ("expected_volume", "leverage"):
+    if name in NUMBERS_OF_BASELINES or name in TEXTS_OF_BASELINES or name in ("expected_volume", "leverage", "ipo"):
         return "baselines", None
     if made_from:
         live = any(_source(market, place, each, market.inputs_of(each))[1] is not None for each in made_from)

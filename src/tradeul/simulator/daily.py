@@ -93,12 +93,12 @@ class Days:
         keys = key(seed, _MOVES, issues[None, :], days)
         deviation, rank, stock = universe.deviation[issues], universe.liquidity_rank[issues], universe.stock[issues]
         market = np.array([[_small(word(seed, _MARKET, session.toordinal(), part)) for part in (0, 1)] for session in sessions])
-        beta = np.minimum(deviation / 0.015, 1.5)
+        beta, index = universe.beta[issues], universe.index[issues]
         nightly, daily, choice = bell(words(keys, 0)), bell(words(keys, 1)), words(keys, 2)
         gap = deviation * nightly * (0.336 + 0.05 * nightly**2) + market[:, :1] * beta
         day = deviation * daily * (0.612 + 0.058 * daily**2) + market[:, 1:] * beta
         stir = np.abs(daily) + 0.7 * np.abs(nightly)
-        in_play = fine_uniform(choice) < np.where(stock, 0.042 * (rank < 0.72 * REAL_SIZE), 0.002)
+        in_play = fine_uniform(choice) < np.where(stock, 0.042 * (rank < 0.72 * REAL_SIZE), 0.002 * ~index)
         moves = Moves(gap, day, stir, np.full_like(gap, np.nan), np.zeros_like(in_play), in_play, np.zeros_like(in_play))
         self._play(moves, keys, choice, issues)
         self._direct(moves, sessions, issues)

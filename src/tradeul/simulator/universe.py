@@ -3,7 +3,8 @@
 Arrays for the arithmetic, records for the answers.
 
 In a large universe four companies change tickers, as real ones do: one is
-delisted, one is renamed, and one's ticker passes to another.
+delisted, one is renamed, and one's ticker passes to another. Three funds bear
+the tickers of real index funds and move with the market.
 
 Shares of classes, spread of prices and liquidity are those of the real market
 (some 12,400 issues, of which the first thousand make most of the volume).
@@ -62,6 +63,14 @@ FATES_FROM_SIZE, FATES_FROM_RANK = 1_000, 7_000
 DELISTED_AFTER = date(2026, 2, 20)
 REUSED_AFTER, REUSED_FROM = date(2026, 1, 23), date(2026, 2, 9)  # one company's ticker, then another's
 RENAMED_FROM = date(2026, 2, 17)
+# The most traded plain ETFs stand for indexes: ticker, name, price, shares a day, how much they move with the market.
+INDEX_FUNDS = (
+    ("SPY", "Fictional Large Company Index ETF", 610.0, 7.5e7, 1.0),
+    ("QQQ", "Fictional Technology Index ETF", 520.0, 5e7, 1.25),
+    ("IWM", "Fictional Small Company Index ETF", 225.0, 3e7, 1.15),
+)
+INDEX_FUNDS_FROM_SIZE = 100
+INDEX_DEVIATION = 0.002  # beside the market's move
 _PRICE, _WILD, _RANK, _TURNOVER = 1, 2, 3, 4  # streams of random words
 
 
@@ -95,6 +104,8 @@ class Universe(msgspec.Struct, frozen=True):
     start_price: Floats  # dollars, at the first simulated session
     adv_shares: Floats  # typical shares a day at the start price
     deviation: Floats  # of a day's return
+    beta: Floats  # how much of the market's move is in it
+    index: NDArray[np.bool_]  # funds that stand for an index
     listed: NDArray[np.int64]  # ordinal of the list date
     last: NDArray[np.int64]  # of the last date
     stock: NDArray[np.bool_]
@@ -134,12 +145,18 @@ def make_universe(seed: int, size: int) -> Universe:
     issues = [_issue(number, draft, int(shares[number]), float(floats[number])) for number, draft in enumerate(drafts)]
     if size >= FATES_FROM_SIZE:
         _decide_fates(issues, rank, price)
+    beta, index = np.minimum(np.clip(deviation, 0.0008, 0.14) / 0.015, 1.5), np.zeros(size, np.bool_)
+    if size >= INDEX_FUNDS_FROM_SIZE:
+        for number, (_, _, price[number], adv[number], beta[number]) in _name_index_funds(issues, rank):
+            deviation[number], index[number] = INDEX_DEVIATION, True
     return Universe(
         issues=issues,
         number_of={issue.symbol: issue.number for issue in issues},
         start_price=np.clip(price, 0.02, 4000.0),
         adv_shares=np.maximum(adv, 150.0),
         deviation=np.clip(deviation, 0.0008, 0.14),
+        beta=beta,
+        index=index,
         listed=np.array([issue.list_date.toordinal() for issue in issues]),
         last=np.array([(issue.last_date or date.max).toordinal() for issue in issues]),
         stock=np.isin(kinds, list(STOCK_KINDS)),
@@ -173,6 +190,21 @@ def _decide_fates(issues: list[Issue], rank: NDArray[np.int64], price: Floats) -
     issues[before.number] = changed(before, last_date=REUSED_AFTER)
     issues[after.number] = changed(after, symbol=before.symbol, list_date=REUSED_FROM)
     issues[renamed.number] = changed(renamed, former=(former, RENAMED_FROM))
+
+
+def _name_index_funds(issues: list[Issue], rank: NDArray[np.int64]) -> list[tuple[int, tuple[str, str, float, float, float]]]:
+    """The numbers of the funds that become INDEX_FUNDS; whoever bears such a ticker gets another."""
+    changed = msgspec.structs.replace
+    taken = {issue.symbol for issue in issues}
+    for issue in issues:
+        if issue.symbol in [symbol for symbol, *_ in INDEX_FUNDS]:
+            issues[issue.number] = changed(issue, symbol=_claim(issue.symbol + "A", taken))
+    plain = [issue for issue in issues if issue.kind == "ETF" and issue.leverage == 1 and issue.list_date < date(2024, 1, 1)]
+    plain.sort(key=lambda issue: int(rank[issue.number]))
+    named = list(zip([issue.number for issue in plain], INDEX_FUNDS, strict=False))
+    for number, (symbol, name, *_) in named:
+        issues[number] = changed(issues[number], symbol=symbol, name=name)
+    return named
 
 
 def _drafts(rng: random.Random, size: int) -> Iterator[_Draft]:

@@ -25,7 +25,7 @@ from alembic.util.exc import CommandError
 
 from tradeul.errors import StoreError
 
-SETTING = "TRADEUL_DATABASE_URL"
+SETTING, STATE = "TRADEUL_DATABASE_URL", "TRADEUL_STATE"
 LOCK_WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 30.0
 SILENT_SECONDS = 15  # a process frozen in the midst of a transaction keeps its locks from others no longer
@@ -77,10 +77,30 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
-def check_database(url: str) -> None:
-    """Raises StoreError, as `open_database` would; nothing is written."""
+def form_of(url: str) -> tuple[str | None, str | None]:
+    """The form that its tables have (None: there are none yet), and that of this version; nothing is written.
+
+    Raises:
+        StoreError: as `open_database` would.
+    """
     with _opening(url) as engine:
-        _standing(engine)
+        forms = _standing(engine)
+    engine.dispose()
+    return forms
+
+
+def is_of_later_version(form: str | None) -> bool:
+    return form is not None and form not in _known_forms()
+
+
+def copy_sqlite(url: str, path: Path) -> None:
+    """All of it as of one moment, into a new file.
+
+    Raises:
+        StoreError: it cannot be read, or the disk did not take it.
+    """
+    with _opening(url) as engine:
+        _copy_into(engine, path)
     engine.dispose()
 
 
@@ -136,13 +156,17 @@ def _migrations() -> Config:
 
 def _standing(engine: sa.Engine) -> tuple[str | None, str | None]:
     """The form that it has, and ours; raises StoreError: it is a later version's."""
-    scripts = ScriptDirectory.from_config(_migrations())
-    head = scripts.get_current_head()
+    head = _known_forms()[0]
     with engine.connect() as connection:
         standing = MigrationContext.configure(connection).get_current_revision()
-    if standing not in (None, *(script.revision for script in scripts.walk_revisions())):
+    if is_of_later_version(standing):
         raise _of_a_later_version(engine, standing, head)
     return standing, head
+
+
+def _known_forms() -> list[str]:
+    """The newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_migrations()).walk_revisions()]
 
 
 def _migrate(engine: sa.Engine) -> None:
@@ -178,12 +202,16 @@ def _copy(engine: sa.Engine, revision: str) -> None:
     kept = copy_of(Path(engine.url.database or ""), revision)
     draft = kept.with_suffix(".tmp")
     draft.unlink(missing_ok=True)
+    _copy_into(engine, draft)
+    draft.replace(kept)
+
+
+def _copy_into(engine: sa.Engine, path: Path) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text("VACUUM INTO :path"), {"path": str(draft)})
-    handle = os.open(draft, os.O_RDONLY)
+        connection.execute(sa.text("VACUUM INTO :path"), {"path": str(path)})
+    handle = os.open(path, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)
-    draft.replace(kept)
 
 
 def _of_a_later_version(engine: sa.Engine, standing: str | None, head: str | None) -> StoreError:
@@ -192,9 +220,9 @@ def _of_a_later_version(engine: sa.Engine, standing: str | None, head: str | Non
         copy = copy_of(catalog, head)
         remedy = f"or put back its copy of before: `rm -f {catalog}-wal {catalog}-shm && cp {copy} {catalog}`"
         if not copy.exists():
-            remedy = f"or move {catalog} away: then all is loaded anew"
+            remedy = f"or put a backup of before, `tradeul restore DIR`, into another folder ({STATE})"
     else:
-        remedy = f"or restore the database of {SETTING} as it was before: `pg_restore --clean`"
+        remedy = f"or put a backup of before, `tradeul restore DIR`, into an empty database ({SETTING}) and folder ({STATE})"
     what = f"The catalog {shown(engine.url)} has the form {standing} of a later version; this one knows {head}"
     return StoreError(f"{what}. Start the later version, {remedy}.")
 

@@ -1,9 +1,10 @@
 """How tenures lie in the lake: the partitions of `tickers`. Who bore what is not decided here (`analytics/tenures.py`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from tradeul.records.tickers import Tenure
 from tradeul.store.lake import Lake
@@ -23,8 +24,8 @@ def tenures_on(lake: Lake, session: date) -> pl.DataFrame:
     return whole_columns(lake.read(DATASET, session))
 
 
-def whole_columns(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in COLUMNS.items() if name not in frame.columns)
+def whole_columns(frame: pl.DataFrame, columns: Mapping[str, DataTypeClass] = COLUMNS) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in frame.columns)
 
 
 def listed_on(lake: Lake, session: date) -> pl.DataFrame:

@@ -22,7 +22,7 @@ const COLUMNS = {
   count: "trades trades_5m high_count low_count leverage",
   time: "updated_at first_seen_at high_at low_at vwap_cross_at news_at filing_at",
   text: "name class exchange sector industry baseline gap_state headline filing_form corp_action",
-  flag: "halted ssr partial",
+  flag: "halted ssr partial ipo",
 };
 /** @type {Map<string, Kind>} */
 const KINDS = new Map(Object.entries(COLUMNS).flatMap(([kind, names]) => names.split(" ").map((name) => /** @type {[string, Kind]} */ ([name, /** @type {Kind} */ (kind)]))));

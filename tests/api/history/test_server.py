@@ -174,6 +174,7 @@ async def test_the_running_sessions_minutes_are_lives(stand):
     told = await stand.json("/api/bars/minute/T003?start=2025-11-28")
     assert told["running"] == {"session": str(SESSION), "as_of": "2025-12-02T17:00:00Z", "partial": False}
     assert (told["end"], told["unfinished"], told["lacking"]) == (str(SESSION), [str(SESSION)], [])
+    assert told["early_closes"] == before["early_closes"] == [{"session": "2025-11-28", "close_at": "2025-11-28T18:00:00Z"}]
     assert told["bars"][:-3] == before["bars"]
     assert told["bars"][-1] == {
         "session": str(SESSION),

@@ -73,6 +73,7 @@ async def test_every_number_is_its_definition(house):
         assert got["avg_dollar_volume_20d"] == pytest.approx(statistics.fmean(dollars))
         assert got["sma20"] == pytest.approx(statistics.fmean(bar.close for bar in bars[-20:]))
         assert (got["sma50"], got["high_52w"]) == (None, None)  # 24 sessions are no fifty, and no year
+        assert got["list_date"] == date(2020, 1, 2)
         assert (got["name"], got["kind"], got["exchange"], got["corp_action"]) == (f"{symbol} Inc", "CS", "XNAS", None)
 
 

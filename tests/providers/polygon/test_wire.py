@@ -89,7 +89,7 @@ def test_the_official_mocks_decode(shared_data):
     assert tickers[1] == Ticker("AA", "Alcoa Corporation", "CS", "XNYS", "0001675149", None, "BBG00B3T3HD3")
     assert next_url.startswith("https://api.massive.com/v3/reference/tickers?cursor=")
     details = decode_details((mocks / "v3/reference/tickers/AAPL.json").read_bytes(), "AAPL")
-    assert details == TickerDetails("AAPL", 16185181000, "3571", "ELECTRONIC COMPUTERS")
+    assert details == TickerDetails("AAPL", 16185181000, "3571", "ELECTRONIC COMPUTERS", date(1980, 12, 12))
     splits, _ = decode_splits((mocks / "v3/reference/splits.json").read_bytes())
     assert splits[0] == Split("GOOGL", date(2022, 7, 18), 1, 20)
     closures = {closure.session: closure for closure in decode_closures((mocks / "v1/marketstatus/upcoming.json").read_bytes())}

@@ -76,7 +76,18 @@ def test_a_damaged_file_is_never_read_otherwise(place, change):
     assert found.equals(decode_minute_file(FILE))  # bits that only fill up the last byte say nothing
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", HEADER.encode(), gzip.compress(b""), gzip.compress(b"<html>\n"), FILE + b"\0\0\0"])
+NO_FILES = {
+    "nothing": b"",
+    "a page": b"<html>",
+    "not packed": HEADER.encode(),
+    "nothing, packed": gzip.compress(b""),
+    "a page, packed": gzip.compress(b"<html>\n"),
+    "with a tail": FILE + b"\0\0\0",
+}
+
+
+# Named, because a packed file holds the second in which it was made, and tests that run side by side must have the same names.
+@pytest.mark.parametrize("data", NO_FILES.values(), ids=NO_FILES)
 def test_what_is_no_such_file_is_malformed(data):
     with pytest.raises(MalformedResponse, match="the file"):
         decode_minute_file(data, "the file")

@@ -26,7 +26,7 @@ from tradeul.clock import Clock
 from tradeul.errors import NotKept, QuestionRefused
 from tradeul.market_calendar import SLOT_SECONDS, Calendar
 from tradeul.records.partitions import LedgerRow, State
-from tradeul.records.past import Atr, Metadata, PastDay, PastMinute, PastSlot, Rvol, SlotRvol
+from tradeul.records.past import Atr, EarlyClose, Metadata, PastDay, PastMinute, PastSlot, Rvol, SlotRvol
 from tradeul.records.tickers import Split, Tenure
 from tradeul.store.by_ticker import ByTicker
 from tradeul.store.lake import Lake
@@ -35,7 +35,7 @@ OHLC_DAILY, VOLUME_SLOTS, MINUTE_BARS = "ohlc_daily", "volume_slots", "minute_ba
 TICKERS, SPLITS, METADATA = "tickers", "splits", "metadata_enrich"
 PRICES = ("open", "high", "low", "close")
 DAY = (*PRICES, "volume", "vwap", "trades")
-TOLD_ON = {"details_on": ("shares", "sic_code", "industry"), "float_on": ("free_float",), "short_on": ("short_interest",)}
+TOLD_ON = {"details_on": ("shares", "sic_code", "industry", "list_date"), "float_on": ("free_float",), "short_on": ("short_interest",)}
 SLOT = timedelta(seconds=SLOT_SECONDS)
 
 
@@ -152,6 +152,12 @@ class Past:
         if not held:
             raise NotKept(self._holds(dataset, self.current_session()))
         return held[-1]
+
+    def early_closes(self, asked: Range) -> tuple[EarlyClose, ...]:
+        """A chart shades by them; every other session closes at 16:00."""
+        sessions = (*asked.sessions, *asked.lacking, *([asked.running] if asked.running else []))
+        hours = (self._calendar.hours(session) for session in sorted(sessions))
+        return tuple(EarlyClose(each.session, each.close_at) for each in hours if not each.is_full_length)
 
     def current_session(self) -> date:
         return self._calendar.current_session(self._clock.now())

@@ -133,7 +133,8 @@ class HistoryRoutes:
     async def _minute(self, request: Request, symbol: str, span: Asking) -> Response:
         def make(running: date | None) -> tuple[Range, dict[str, Any], str]:
             asked = self._range(MINUTE_BARS, symbol, span, None, running)
-            return asked, self._head(symbol, asked), self._past.mark(asked)
+            head = self._head(symbol, asked) | {"early_closes": self._past.early_closes(asked)}
+            return asked, head, self._past.mark(asked)
 
         asked, head, mark = await self._ask(lambda: make(self._running(span)))
         today = None

@@ -25,18 +25,20 @@ from tradeul.maintenance.datasets import BASELINES, METADATA_ENRICH, OHLC_DAILY,
 from tradeul.maintenance.ledger import USABLE, Landed, Ledger, completed, inputs_of, metadata_session, numbers_of, row_of
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import Landing, Report, some
+from tradeul.maintenance.tasks.metadata_enrich import SCHEMA
 from tradeul.maintenance.tasks.splits import splits_of
 from tradeul.maintenance.tasks.tickers import of_bearer
 from tradeul.records.frame import FloatArray
 from tradeul.records.tickers import Split
 from tradeul.store.lake import Lake
-from tradeul.store.tenures import listed_on, tenures_on
+from tradeul.store.tenures import listed_on, tenures_on, whole_columns
 
 AVERAGE_SESSIONS = 20
 SESSIONS_AT_ONCE = 26  # of daily bars: more would not be faster, only larger
 YEAR_SESSIONS = 250  # with fewer, nobody knows the 52-week levels
 MOVING = {"sma20": 20, "sma50": 50, "sma200": 200}
 SHARES = {"shares": "details_on", "free_float": "float_on", "short_interest": "short_on"}  # counts, and the day that each is of
+OF_METADATA = ("sector", "industry", "list_date", *SHARES)
 
 
 class BaselinesTask:
@@ -119,8 +121,8 @@ class BaselinesTask:
     def _metadata(self, session: date | None, splits: Sequence[Split], served: date) -> pl.DataFrame:
         """What is known of companies; share counts from before a split are those after it."""
         if session is None:
-            return pl.DataFrame(schema={**dict.fromkeys(("symbol", "sector", "industry"), pl.String), **dict.fromkeys(SHARES, pl.Float64)})
-        known = self._lake.read(METADATA_ENRICH, session, ["symbol", "sic_code", "industry", *SHARES, *SHARES.values()])
+            return pl.DataFrame(schema={name: COLUMNS[name] for name in ("symbol", *OF_METADATA)})
+        known = whole_columns(self._lake.read(METADATA_ENRICH, session), SCHEMA)
         known = of_bearer(known.join(listed_on(self._lake, served).select("symbol", "since"), on="symbol", how="left"))
         codes = known["sic_code"].unique().to_list()
         sectors = pl.DataFrame({"sic_code": codes, "sector": map(sector_of, codes)}, schema={"sic_code": pl.String, "sector": pl.String})
@@ -132,7 +134,7 @@ class BaselinesTask:
                 for count, day in SHARES.items():
                     before = (pl.col("symbol") == split.symbol) & (pl.col(day) < split.session)
                     known = known.with_columns(pl.when(before).then(pl.col(count) * ratio).otherwise(count).alias(count))
-        return known.select("symbol", "sector", "industry", *SHARES)
+        return known.select("symbol", *OF_METADATA)
 
     def _adjusted_slots(
         self, index: pl.DataFrame, sessions: Sequence[date], adjust: FloatArray

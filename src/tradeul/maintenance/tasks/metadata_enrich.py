@@ -24,7 +24,7 @@ from tradeul.maintenance.tasks.tickers import of_bearer
 from tradeul.providers.ports import MarketData
 from tradeul.records.tickers import FreeFloat, ShortInterest, TickerDetails
 from tradeul.store.lake import Lake
-from tradeul.store.tenures import listed_on
+from tradeul.store.tenures import listed_on, whole_columns
 
 T = TypeVar("T")
 # Ten seconds of a paid plan's limit; at the free plan's five a minute over before the 17:00 run. All come round in two weeks.
@@ -36,6 +36,7 @@ SCHEMA = {
     "shares": pl.Float64,
     "sic_code": pl.String,
     "industry": pl.String,
+    "list_date": pl.Date,
     "details_on": pl.Date,  # the session that asked; null: never
     "free_float": pl.Float64,
     "float_on": pl.Date,
@@ -91,7 +92,11 @@ class MetadataEnrichTask:
         """One row per listed ticker: what was known before, and the dollars that it last traded."""
         listed = listed_on(self._lake, session).select("symbol", "since")
         before = metadata_session(ledger, session)
-        earlier = pl.DataFrame(schema=SCHEMA) if before is None else self._lake.read(METADATA_ENRICH, before, list(SCHEMA))
+        earlier = (
+            pl.DataFrame(schema=SCHEMA)
+            if before is None
+            else whole_columns(self._lake.read(METADATA_ENRICH, before), SCHEMA).select(*SCHEMA)
+        )
         known = of_bearer(listed.join(earlier, on="symbol", how="left")).drop("since")
         last = self._schedule.calendar.previous(session)
         if not self._lake.has(OHLC_DAILY, last):
@@ -110,11 +115,11 @@ class MetadataEnrichTask:
         shorts: Sequence[ShortInterest],
         remark: str | None,
     ) -> list[Landed]:
-        details = [(each.symbol, each.shares, each.sic_code, each.industry, session) for each in told.values()]
+        details = [(each.symbol, each.shares, each.sic_code, each.industry, each.list_date, session) for each in told.values()]
         # The newest settlement of each ticker.
         newest = {each.symbol: each for each in sorted(shorts, key=lambda each: each.settled)}
         parts = (
-            (("shares", "sic_code", "industry", "details_on"), details),
+            (("shares", "sic_code", "industry", "list_date", "details_on"), details),
             (("free_float", "float_on"), [(each.symbol, each.shares, each.effective) for each in floats]),
             (("short_interest", "short_on"), [(each.symbol, each.shares, each.settled) for each in newest.values()]),
         )

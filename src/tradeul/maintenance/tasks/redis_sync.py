@@ -115,7 +115,7 @@ def commands_of(symbols: list[str], baselines: Baselines, rows: list[int]) -> li
 
 def documents_of(baselines: Baselines, tickers: pl.DataFrame) -> dict[str, bytes]:
     """One JSON document per ticker; its market cap is of the close before. Unknown is null."""
-    listed = tickers.select("symbol", "cik", "list_date")
+    listed = tickers.select("symbol", "cik")
     table = baselines.table.rename({"kind": "class"}).join(listed, on="symbol", how="left")
     table = table.with_columns(market_cap=pl.col("shares") * pl.col("prev_close"))
     rows = table.select("symbol", *METADATA).iter_rows(named=True)

@@ -74,7 +74,7 @@ def last_count(ledger: Ledger, session: date) -> int | None:
 
 def of_bearer(known: pl.DataFrame) -> pl.DataFrame:
     """Metadata with a column ``since``: without what was told before it, which is another issuer's."""
-    told = {"details_on": ("shares", "sic_code", "industry"), "float_on": ("free_float",), "short_on": ("short_interest",)}
+    told = {"details_on": ("shares", "sic_code", "industry", "list_date"), "float_on": ("free_float",), "short_on": ("short_interest",)}
     for day, names in told.items():
         is_others = (pl.col(day) < pl.col("since")).fill_null(value=False)
         known = known.with_columns(pl.when(~is_others).then(pl.col(name)).alias(name) for name in (*names, day))

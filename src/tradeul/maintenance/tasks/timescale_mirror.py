@@ -100,7 +100,7 @@ class TimescaleMirrorTask:
         )
 
     def _tickers(self, session: date) -> pl.DataFrame:
-        listed = self._lake.read(TICKERS, session, ["symbol", "cik", "list_date"])
+        listed = self._lake.read(TICKERS, session, ["symbol", "cik"])
         rows = self._lake.read(BASELINES, session).join(listed, on="symbol", how="left")
         return rows.select(
             "symbol",

@@ -104,6 +104,7 @@ class _DetailsRow(msgspec.Struct, gc=False):
     weighted_shares_outstanding: Amount | None = None
     sic_code: str | None = None
     sic_description: str | None = None
+    list_date: date | None = None
 
 
 class _Details(Envelope):
@@ -281,7 +282,7 @@ def decode_details(body: bytes, symbol: str) -> TickerDetails:
         raise MalformedResponse(endpoint, f"it tells of {row.ticker!r} - at `$.results.ticker`")
     # The company's, else its own class's: the price is of one share of either.
     shares = row.weighted_shares_outstanding or row.share_class_shares_outstanding or None
-    return TickerDetails(symbol, shares, row.sic_code or None, row.sic_description or None)
+    return TickerDetails(symbol, shares, row.sic_code or None, row.sic_description or None, row.list_date)
 
 
 def decode_floats(body: bytes) -> tuple[list[FreeFloat], str | None]:

@@ -1,5 +1,7 @@
 // The socket: one at a time, made again when it breaks, subscribed to what is wanted. It knows no rows.
 
+import { ask } from "./api.mjs";
+
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const SILENCE_MS = 15_000; // the gateway says `status` every 5 s
@@ -82,10 +84,9 @@ export class Connection {
     this.isRefused = false;
     this.handlers.onState(this.failures ? "lost" : "connecting");
     try {
-      const answer = await fetch("api/config", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (answer.status === 401) return this.refuse();
-      if (!answer.ok) throw new Error(`/api/config answered ${answer.status}`);
-      const config = await answer.json();
+      const { status, told: config } = await ask("api/config", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (status === 401) return this.refuse();
+      if (status >= 400) throw new Error(`/api/config answered ${status}`);
       this.handlers.onConfig(config);
       this.listen(new WebSocket(config.socket));
     } catch {

@@ -15,6 +15,7 @@ export function badgesOf(row) {
   };
   say(row.halted, "H", t("badge.halted"), "halt");
   say(row.ssr, "S", t("badge.ssr"), "warn");
+  say(row.ipo, "IPO", t("badge.ipo"), "new");
   say(row.leverage, String(row.leverage), t("badge.leverage", { leverage: String(row.leverage) }));
   say(row.corp_action, "÷", String(row.corp_action), "warn");
   say(row.filing_form, "F", t("badge.filing", { form: String(row.filing_form) }));

@@ -10,7 +10,7 @@ import { button, element } from "../element.mjs";
 import { columnOf, format, tone } from "../format.mjs";
 import { t } from "../words/words.mjs";
 import { ChartFrame, faint } from "./chart_frame.mjs";
-import { LiveMinutes, dailyCandles, dayOf, extendedHours, extremes, minuteCandles, vwapLine } from "./chart_data.mjs";
+import { LiveMinutes, dailyCandles, dayOf, earlyCloses, extendedHours, extremes, minuteCandles, vwapLine } from "./chart_data.mjs";
 import { Shading } from "./shading.mjs";
 import { tickerKind } from "./ticker.mjs";
 
@@ -66,6 +66,7 @@ class Drawing {
     /** @type {Form} */
     this.form = place.panel.options.form === "daily" ? "daily" : "minute";
     this.live = new LiveMinutes();
+    this.early = earlyCloses([]);
     /** @type {Candle[]} what stands there now */
     this.drawn = [];
     /** @type {Map<number, Candle>} */
@@ -108,7 +109,10 @@ class Drawing {
     ]);
     await this.frame.sized;
     if (this.place.lifetime.aborted) return;
-    if (minute.status === "fulfilled") this.minutes = minuteCandles(minute.value.bars);
+    if (minute.status === "fulfilled") {
+      this.minutes = minuteCandles(minute.value.bars);
+      this.early = earlyCloses(minute.value.early_closes);
+    }
     if (daily.status === "fulfilled") this.daily = dailyCandles(daily.value.bars, daily.value.lacking);
     const asked = this.form === "minute" ? minute : daily;
     if (asked.status === "rejected") this.note.textContent = t(`chart.no_${this.form}`, { reason: asked.reason.message });
@@ -147,7 +151,7 @@ class Drawing {
   /** The daily bars and the running session's, which history does not hold yet. */
   withToday(minutes = this.live.after(this.minutes)) {
     const session = this.known?.session;
-    const today = session && this.daily.at(-1)?.session !== session ? dayOf(minutes, session) : null;
+    const today = session && this.daily.at(-1)?.session !== session ? dayOf(minutes, session, this.early) : null;
     return today ? [...this.daily, today] : this.daily;
   }
 
@@ -164,7 +168,7 @@ class Drawing {
     this.volumes.setData(/** @type {any} */ (candles.map(bar)));
     const newest = candles.at(-1)?.session;
     this.vwap.setData(/** @type {any} */ (this.form === "minute" ? vwapLine(candles.filter(({ session }) => session === newest)) : []));
-    this.shading.show(this.form === "minute" ? extendedHours(candles) : [], faint(colours.muted, 0.09));
+    this.shading.show(this.form === "minute" ? extendedHours(candles, this.early) : [], faint(colours.muted, 0.09));
     if (isFirst && candles.length) this.begin(candles.length);
     this.say(null);
   }

@@ -8,7 +8,7 @@ const NEW_YORK = "America/New_York";
 const MINUTE = 60;
 const YEAR_SESSIONS = 250; // the fewest that a year has
 const OPEN = 9.5 * 3600;
-const CLOSE = 16 * 3600; // early closes are shaded from here too: bars do not say them
+const CLOSE = 16 * 3600; // unless history says that a session closes early
 
 /**
  * @typedef {{time: number, open?: number, high?: number, low?: number, close?: number, volume?: number, vwap?: number | null, session: string}} Candle
@@ -58,18 +58,26 @@ export function dailyCandles(bars, lacking) {
   return [...days, ...empty].sort((one, other) => one.time - other.time);
 }
 
-/** @param {number} time @returns {"pre" | "open" | "post"} */
-export function phaseOf(time) {
-  const second = time % 86_400;
-  return second < OPEN ? "pre" : second < CLOSE ? "open" : "post";
+/** @typedef {Map<string, number>} Closes  the second of the day at which a session closes early */
+
+/** @param {{session: string, close_at: string}[]} told @returns {Closes} */
+export function earlyCloses(told) {
+  return new Map(told.map(({ session, close_at }) => [session, wallSecond(session, Date.parse(close_at)) % 86_400]));
 }
 
-/** Runs of candles outside regular hours, each from its first to its last time. @param {Candle[]} candles */
-export function extendedHours(candles) {
+/** @param {Candle} candle @param {Closes} early @returns {"pre" | "open" | "post"} */
+export function phaseOf({ time, session }, early) {
+  const second = time % 86_400;
+  return second < OPEN ? "pre" : second < (early.get(session) ?? CLOSE) ? "open" : "post";
+}
+
+/** Runs of candles outside regular hours, each from its first to its last time. @param {Candle[]} candles @param {Closes} early */
+export function extendedHours(candles, early) {
   /** @type {{from: number, to: number, phase: string, session: string}[]} */
   const runs = [];
-  for (const { time, session } of candles) {
-    const phase = phaseOf(time);
+  for (const candle of candles) {
+    const { time, session } = candle;
+    const phase = phaseOf(candle, early);
     const last = runs.at(-1);
     if (last && last.phase === phase && last.session === session) last.to = time;
     else runs.push({ from: time, to: time, phase, session });
@@ -92,10 +100,10 @@ export function vwapLine(candles) {
   return line;
 }
 
-/** A session's day of its minutes in regular hours; null before the open. @param {Candle[]} candles @param {string} session @returns {Candle | null} */
-export function dayOf(candles, session) {
+/** A session's day of its minutes in regular hours; null before the open. @param {Candle[]} candles @param {string} session @param {Closes} early @returns {Candle | null} */
+export function dayOf(candles, session, early) {
   const traded = candles.filter((candle) => candle.session === session && candle.close !== undefined);
-  const regular = traded.filter(({ time }) => phaseOf(time) === "open");
+  const regular = traded.filter((candle) => phaseOf(candle, early) === "open");
   if (!regular.length) return null;
   const all = (/** @type {"high" | "low" | "volume"} */ name, from = regular) => from.map((candle) => /** @type {number} */ (candle[name]));
   const volume = all("volume", traded).reduce((sum, each) => sum + (each ?? 0), 0);

@@ -18,15 +18,21 @@ const GROUPS = {
 /** Of history: its kind, and the field that dates it. @type {Record<string, [import("../format.mjs").Kind | "date", string?]>} */
 const HISTORY = { list_date: ["date"], cik: ["text"], shares: ["shares", "details_on"], short_interest: ["shares", "short_on"], free_float: ["shares", "float_on"] };
 
+const AGAIN_MS = 15_000; // until history has it
+
 export const facts = tickerKind("facts", async (place) => {
   /** @type {any} */
   let past = {};
-  try {
-    past = await place.desk.api.get(`api/metadata/${encodeURIComponent(place.symbol)}`);
-  } catch (error) {
-    if (/** @type {{status?: number}} */ (error).status !== 404) throw error; // without history the scanner's values still stand
-  }
+  const load = async () => {
+    try {
+      past = await place.desk.api.get(`api/metadata/${encodeURIComponent(place.symbol)}`);
+    } catch (error) {
+      if (/** @type {{status?: number}} */ (error).status !== 404) throw error; // without history the scanner's values still stand
+    }
+  };
+  await load();
   if (place.lifetime.aborted) return;
+  place.every(AGAIN_MS, () => (past.symbol ? undefined : load()));
   const cells = table(place.body, past);
   place.follow(({ columns }) => {
     if (!columns && !past.symbol) return place.say(t("ticker.unknown", { symbol: place.symbol }));

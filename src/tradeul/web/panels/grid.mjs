@@ -44,7 +44,7 @@ const THEME = themeQuartz.withParams({
   headerColumnResizeHandleColor: "transparent",
 });
 const SHOWN = 12; // the others wait in the chooser
-const TICK_MS = 700;
+const TICK_MS = 500;
 
 /** @param {Head} head */
 const columnsOf = (head) => head.columns.filter((name) => name !== "symbol" && name !== "rank");
@@ -94,22 +94,43 @@ function symbolColumn() {
     headerName: t("list.symbol"),
     pinned: "left",
     width: 108,
-    cellRenderer: symbolCell,
+    cellRenderer: SymbolCell,
     filter: "agTextColumnFilter",
     tooltipValueGetter: ({ data }) => [data?.name, ...badgesOf(data ?? {}).map(({ words }) => words)].filter(Boolean).join(" · "),
     equals: () => false, // its badges depend on other fields of the row
   };
 }
 
-/** @param {{data?: Row}} row */
-function symbolCell({ data }) {
-  const cell = element("span", "symbol", data?.symbol ?? "");
-  for (const { letter, words, look } of badgesOf(data ?? {})) {
-    const badge = element("abbr", `tag ${look}`, letter);
-    badge.title = words;
-    cell.append(badge);
+/** The symbol and its badges, drawn anew only when they change: every row of every list is told each second. */
+class SymbolCell {
+  /** @param {{data?: Row}} params */
+  init(params) {
+    this.element = element("span", "symbol");
+    /** @type {string | undefined} */
+    this.drawn = undefined;
+    this.refresh(params);
   }
-  return cell;
+
+  getGui() {
+    return /** @type {HTMLElement} */ (this.element);
+  }
+
+  /** @param {{data?: Row}} params */
+  refresh({ data }) {
+    const badges = badgesOf(data ?? {});
+    const drawn = [data?.symbol, ...badges.map(({ letter, words }) => letter + words)].join("\n");
+    if (drawn === this.drawn) return true;
+    this.drawn = drawn;
+    this.element?.replaceChildren(data?.symbol ?? "", ...badges.map(badgeOf));
+    return true;
+  }
+}
+
+/** @param {import("./badges.mjs").Badge} badge */
+function badgeOf({ letter, words, look }) {
+  const badge = element("abbr", `tag ${look}`, letter);
+  badge.title = words;
+  return badge;
 }
 
 /** @param {string} name @param {number} place @returns {import("ag-grid-community").ColDef<Row>} */
@@ -161,7 +182,23 @@ class PriceCell {
     this.element.textContent = valueFormatted ?? "";
     const went = typeof value === "number" && typeof this.value === "number" ? Math.sign(value - this.value) : 0;
     this.value = value;
-    if (went && !CALM.matches) this.element.animate([{ backgroundColor: `var(--tick-${went > 0 ? "up" : "down"})` }, { backgroundColor: "transparent" }], TICK_MS);
+    if (went && !CALM.matches) tick(this.element, went);
     return true;
   }
+}
+
+/** @type {HTMLElement[] | undefined} those coloured now, whose colours end together */
+let ticking;
+
+/** A colour that fades would have the page painted at every frame; one that comes and goes, twice. @param {HTMLElement} cell @param {number} went */
+function tick(cell, went) {
+  cell.dataset.tick = went > 0 ? "up" : "down";
+  if (!ticking) {
+    const batch = (ticking = /** @type {HTMLElement[]} */ ([]));
+    setTimeout(() => {
+      ticking = undefined;
+      for (const each of batch) delete each.dataset.tick;
+    }, TICK_MS);
+  }
+  ticking.push(cell);
 }

@@ -11,6 +11,8 @@ import { groupField } from "./group_field.mjs";
 import { addressOf, chooseTemplate } from "./link_out.mjs";
 import { plain } from "./plain.mjs";
 
+const AGAIN_MS = 15_000; // after a failure
+
 /**
  * @typedef {import("../workspace/panels.mjs").Desk} Desk
  * @typedef {import("../workspace/panels.mjs").Panel} Panel
@@ -187,9 +189,20 @@ export class TickerPanel {
       await this.fill(place);
     } catch (error) {
       if (place.lifetime.aborted) return;
+      this.body.replaceChildren(); // what was begun to be drawn
       this.say(/** @type {Error} */ (error).message);
       this.note.append(button(t("again"), () => this.show(this.symbol)));
+      const timer = setTimeout(() => this.beginAgain(place), AGAIN_MS);
+      place.untilEnd(() => clearTimeout(timer));
     }
+  }
+
+  /** What was not there yet, perhaps is now; until then its sentence stays. @param {Place} place */
+  beginAgain(place) {
+    place.ending.abort();
+    this.place = undefined;
+    this.body.replaceChildren();
+    this.beginSoon();
   }
 
   /** @param {string} text */

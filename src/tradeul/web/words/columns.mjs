@@ -54,6 +54,7 @@ export const COLUMNS = {
   trades_5m: { en: ["Trades 5m", "Trades in the last 5 minutes"], es: ["Oper. 5m", "Operaciones en los últimos 5 minutos"] },
   high_count: { en: ["Highs", "New highs in the last 30 minutes"], es: ["Máximos", "Nuevos máximos en los últimos 30 minutos"] },
   low_count: { en: ["Lows", "New lows in the last 30 minutes"], es: ["Mínimos", "Nuevos mínimos en los últimos 30 minutos"] },
+  ipo: { en: ["IPO", "A stock listed within the last seven days"], es: ["IPO", "Acción que cotiza desde hace menos de siete días"] },
   leverage: { en: ["Leverage", "Of a leveraged fund"], es: ["Apalanc.", "De un fondo apalancado"] },
   updated_at: { en: ["Updated", "End of the newest bar"], es: ["Actual.", "Final de la última barra"] },
   first_seen_at: { en: ["Since", "On the list since"], es: ["Desde", "En la lista desde"] },

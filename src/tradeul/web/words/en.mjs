@@ -127,6 +127,7 @@ export const en = {
   "columns.reset": "As the list has them",
   "badge.halted": "Trading is halted",
   "badge.ssr": "Short-sale restriction",
+  "badge.ipo": "A stock listed within the last seven days",
   "badge.leverage": "Fund with a leverage of {leverage}",
   "badge.filing": "Filed {form} since the last close",
   "badge.news": "News since the last close",

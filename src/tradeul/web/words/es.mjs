@@ -128,6 +128,7 @@ export const es = {
   "columns.reset": "Como las trae la lista",
   "badge.halted": "Negociación suspendida",
   "badge.ssr": "Restricción de ventas en corto",
+  "badge.ipo": "Acción que cotiza desde hace menos de siete días",
   "badge.leverage": "Fondo con apalancamiento de {leverage}",
   "badge.filing": "Registró {form} desde el último cierre",
   "badge.news": "Noticias desde el último cierre",
