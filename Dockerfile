@@ -4,7 +4,7 @@ WORKDIR /build
 COPY requirements.lock pyproject.toml README.md LICENSE ./
 COPY src src
 # The lock's versions, without what only tests need.
-RUN sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' requirements.lock > versions.txt \
+RUN sed -n 's/^\([^ ]*==.*\) \\$/\1/p' requirements.lock > versions.txt \
     && python -m venv /opt/tradeul \
     && /opt/tradeul/bin/pip install --no-cache-dir --constraint versions.txt .
 

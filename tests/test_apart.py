@@ -127,6 +127,7 @@ def test_a_lost_redis_is_said_costs_nothing_and_is_whole_again_once_it_is_back(t
             for name in TALKS:
                 eventually(lambda name=name: services.health(name)["redis"] == "connected")
             assert {name: service.process.pid for name, service in services.up.items() if service.process.poll() is None} == processes
+            server.stop()  # who waits for it ends in order, too
             assert services.end(*SERVICES) == dict.fromkeys(SERVICES, 0)
     finally:
         server.stop()

@@ -27,7 +27,7 @@ async def never(*_):
     ("services", "settings", "fresh", "says"),
     [
         (["gateway"], {}, False, "TRADEUL_REDIS_URL is not set: `tradeul up gateway` meets"),
-        (["scanner", "maintenance"], {}, False, "TRADEUL_REDIS_URL is not set: `tradeul up maintenance scanner` meets"),
+        (["maintenance", "scanner"], {}, False, "TRADEUL_REDIS_URL is not set: `tradeul up scanner maintenance` meets"),
         (["maintenance"], {"redis_url": REDIS}, True, "--fresh with `tradeul up maintenance`"),
         (["scanner"], {"redis_url": REDIS, "simulator_port": 0}, False, "TRADEUL_SIMULATOR_PORT=0"),
         (["maintenance"], {"redis_url": REDIS, "simulator_port": 0}, False, "TRADEUL_SIMULATOR_PORT=0"),

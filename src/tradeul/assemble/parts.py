@@ -180,10 +180,10 @@ class Service(NamedTuple):
     is_sole: bool  # one on a state folder
 
 
-# In the order of their start.
+# In the order of their start: who listens comes before who speaks.
 SERVICES = {
-    MAINTENANCE: Service(maintenance, stores=True, asks=True, is_sole=True),
     SCANNER: Service(scanner, stores=True, asks=True, is_sole=True),
+    MAINTENANCE: Service(maintenance, stores=True, asks=True, is_sole=True),
     FILINGS: Service(filings, stores=True, asks=True, is_sole=True),
     GATEWAY: Service(gateway, stores=False, asks=False, is_sole=False),
     HISTORICAL: Service(historical, stores=True, asks=False, is_sole=False),

@@ -41,7 +41,7 @@ from tradeul.scanner.told import Listener, Told
 from tradeul.scanner.variants import Watched
 
 LISTS_LOOK_SECONDS = 1.0
-BASELINES_LOOK_SECONDS = 30.0
+BASELINES_LOOK_SECONDS, MISSING_LOOK_SECONDS = 30.0, 2.0
 CLOSED_CYCLE_SECONDS = 10.0  # little can change then
 END_OF_SESSION = timedelta(seconds=1)  # live's last frame is of so long before
 
@@ -381,7 +381,7 @@ class ScannerService:
 
     async def _look_for_baselines(self) -> None:
         while True:
-            await self._clock.sleep(BASELINES_LOOK_SECONDS)
+            await self._clock.sleep(BASELINES_LOOK_SECONDS if self._baselines.held else MISSING_LOOK_SECONDS)
             await self._load_baselines()
 
     async def _load_baselines(self) -> None:
