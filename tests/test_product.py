@@ -58,7 +58,7 @@ def test_history_is_told_on_its_own_port_and_on_the_pages(product):
 
 def test_a_second_instance_on_the_folder_is_refused_in_one_sentence(product):
     second = Product(product.state)
-    said = second.ended(30)
+    said = second.ended(60)
     assert second.process.returncode == 1
     assert said.splitlines()[-1].startswith(f"tradeul: Another Tradeul (process {product.process.pid}) runs on")
 
