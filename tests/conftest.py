@@ -15,6 +15,13 @@ settings.load_profile("tradeul")
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
+# Of minutes each: begun last, they would keep one core while the others rest.
+LONGEST = ("test_soak.py", "test_product.py", "test_readmes.py", "test_new_day.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

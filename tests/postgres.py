@@ -70,10 +70,11 @@ def running_postgres():
     folder = Path(tempfile.mkdtemp(prefix="tradeul-pg-"))  # not pytest's own, where no other user may look
     try:
         server = PostgresServer(folder)
-        server.start()
-        yield server
-        server.stop()
+        try:
+            server.start()
+            yield server
+        finally:
+            if server._process and server._process.poll() is None:
+                server.stop()
     finally:
-        if server._process and server._process.poll() is None:
-            server.stop()
         shutil.rmtree(folder)

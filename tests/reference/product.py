@@ -4,7 +4,7 @@ A difference names moment, symbol, column and both values.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import polars as pl
@@ -177,7 +177,8 @@ def metadata_of(past):
         symbol = row["ticker"]
         details, free_float, short = (source.get(symbol, {}) for source in (past.details, past.floats, past.shorts))
         shares = details.get("weighted_shares_outstanding")
-        told = (symbol, shares, None, details.get("sic_description"), asked)
+        listed = details.get("list_date")
+        told = (symbol, shares, None, details.get("sic_description"), listed and date.fromisoformat(listed), asked)
         rows.append((*told, free_float.get("free_float"), asked, short.get("short_interest"), asked))
     return pl.DataFrame(rows, schema=metadata_enrich.SCHEMA, orient="row")
 
