@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.postgres import binaries, running_postgres
@@ -21,6 +22,15 @@ LONGEST = ("test_soak.py", "test_product.py", "test_readmes.py", "test_new_day.p
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_was():
+    """A test that starts the product configures the logs of its process; the next test's must still be heard."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
