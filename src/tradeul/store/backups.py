@@ -23,6 +23,7 @@ import msgspec
 
 from tradeul.errors import StoreError
 from tradeul.store.databases import is_of_later_version
+from tradeul.store.durable import sync
 
 MANIFEST, FILES, UNFINISHED = "manifest.json", "files", ".tradeul-unfinished"
 LOCKS = "locks"  # of a state folder: who fills it holds them
@@ -81,13 +82,13 @@ def filling(folder: Path) -> Iterator[None]:
         check_empty(folder)
         folder.mkdir(parents=True, exist_ok=True)
         mark.touch()
-        _sync(folder)
+        sync(folder)
         _clear(folder)
         yield
         for place, _, _ in os.walk(folder):
-            _sync(Path(place))
+            sync(Path(place))
         mark.unlink()
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise StoreError(f"{folder} could not be filled ({error}): see to the disk's space and rights.") from error
     finally:
@@ -200,11 +201,3 @@ def _passed_on(source: BinaryIO, to: Callable[[bytes], object]) -> Entry:
 def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

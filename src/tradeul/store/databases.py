@@ -8,7 +8,6 @@ refused before anything is touched. Calls block: use a thread. What the tables
 mean is not known here (`catalog.py`, `timescale.py`).
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -24,6 +23,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
 from tradeul.errors import StoreError
+from tradeul.store.durable import sync
 
 SETTING, STATE = "TRADEUL_DATABASE_URL", "TRADEUL_STATE"
 LOCK_WAIT_SECONDS = 10.0
@@ -209,9 +209,7 @@ def _copy(engine: sa.Engine, revision: str) -> None:
 def _copy_into(engine: sa.Engine, path: Path) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM INTO :path"), {"path": str(path)})
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    sync(path)
 
 
 def _of_a_later_version(engine: sa.Engine, standing: str | None, head: str | None) -> StoreError:

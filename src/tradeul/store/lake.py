@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from tradeul.errors import CorruptPartition, StoreError
+from tradeul.store.durable import sync
 
 SCHEMA_VERSION = "1"
 STAGING = ".staging"
@@ -146,9 +147,9 @@ class Lake:
         try:
             self._make_folder(path.parent)
             frame.write_parquet(draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, metadata=self._footer | footer)
-            _sync(draft)
+            sync(draft)
             os.replace(draft, path)
-            _sync(path.parent)
+            sync(path.parent)
         except (OSError, pl.exceptions.PolarsError) as error:
             draft.unlink(missing_ok=True)
             raise StoreError(f"{path} could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
@@ -158,7 +159,7 @@ class Lake:
         if not folder.is_dir():
             self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            _sync(folder.parent)
+            sync(folder.parent)
 
 
 def canonical_checksum(frame: pl.DataFrame) -> str:
@@ -181,14 +182,6 @@ def canonical_checksum(frame: pl.DataFrame) -> str:
         else:
             digest.update(np.ascontiguousarray(column.fill_null(0).to_numpy()).tobytes())
     return digest.hexdigest()[:32]
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Decoding before anybody asks."""
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -8,7 +9,9 @@ from tests.api.history import small_lake
 from tests.api.history.small_lake import CALENDAR, DAYS, SESSION, SLOT_DAYS
 from tests.api.history.test_server import root, serving  # noqa: F401
 from tradeul.api.history import server
+from tradeul.api.history.routes import HistoryRoutes
 from tradeul.errors import CorruptPartition
+from tradeul.ops.callers import Callers
 
 
 def warmed(past):
@@ -65,4 +68,16 @@ async def test_the_server_decodes_by_itself(root, monkeypatch):  # noqa: F811
     async with serving(past, root) as stand:
         await stand.server.warm.wait()
     assert warmed(past) == 0
+    catalog.close()
+
+
+async def test_a_fault_in_decoding_ends_the_server_loudly(root, monkeypatch):  # noqa: F811
+    past, catalog = small_lake.past_of(root)
+    monkeypatch.setattr(server, "WARM_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(past, "warm", lambda: 1 / 0)
+    http = server.HistoryServer(HistoryRoutes(past, None), None, "SIMULATED", Callers(), 0)
+    with pytest.raises(ExceptionGroup) as ended:
+        async with asyncio.timeout(30):
+            await http.run()
+    assert ended.group_contains(ZeroDivisionError)
     catalog.close()

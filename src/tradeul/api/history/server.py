@@ -64,12 +64,10 @@ class HistoryServer(HttpService):
         self.warm = asyncio.Event()  # all that is kept has been decoded at least once
 
     async def run(self) -> None:
-        warming = asyncio.create_task(self._warm())
-        try:
+        async with asyncio.TaskGroup() as group:
+            warming = group.create_task(self._warm())
             await super().run()
-        finally:
             warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
 
     async def _warm(self) -> None:
         await self.started.wait()
