@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tradeul.api.page import page_folder
+from tradeul.api.page import modules_first, page_folder
 
 VENDORED = sorted(path.name for path in (page_folder() / "vendor").iterdir())
 IMPORT_MAP = json.loads(re.search(r'<script type="importmap">(.*?)</script>', (page_folder() / "index.html").read_text(), re.DOTALL)[1])
@@ -21,3 +21,10 @@ def test_everything_imported_by_name_is_in_the_import_map_and_stands_here():
     imported = {name for module in modules for name in re.findall(r'\b(?:import|from) ?"([a-z][\w-]*)"', module.read_text())}
     assert imported == set(IMPORT_MAP["imports"]) == set(VENDORED)
     assert all((page_folder() / target).is_file() for target in IMPORT_MAP["imports"].values())
+
+
+def test_every_module_is_told_at_once_and_the_large_ones_first():
+    told = re.findall(r"<([^>]+)>; rel=modulepreload", modules_first())
+    folder = page_folder()
+    assert {*told} == {path.relative_to(folder).as_posix() for path in folder.rglob("*.mjs")}
+    assert all(name.startswith("vendor/") for name in told[:4])
