@@ -67,8 +67,6 @@ class PageFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
-        if isinstance(response, FileResponse) and Path(response.path).name == "index.html":
-            response.headers["Link"] = modules_first()
         if content_type := CONTENT_TYPES.get(Path(path).suffix):
             response.headers["Content-Type"] = content_type
         if not isinstance(response, FileResponse) or Path(response.path).suffix not in PACKED:
@@ -98,14 +96,6 @@ class PageMount(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return (Match.NONE, {}) if scope["path"].startswith("/api/") else super().matches(scope)
-
-
-@lru_cache(maxsize=1)
-def modules_first() -> str:
-    """All modules of the page in a header, the large ones first: found one import after the other, they would come half a second later."""
-    folder = page_folder()
-    modules = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.mjs"), key=lambda path: -path.stat().st_size)]
-    return ", ".join(f"<{module}>; rel=modulepreload" for module in modules)
 
 
 def content_security_policy(socket_origin: str) -> str:
