@@ -16,8 +16,12 @@ from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--enable-precise-memory-info"]
-FIRST_ROW = """() => new Promise((resolve) => {
-    const look = () => (document.querySelector(".ag-row") ? resolve(performance.now()) : requestAnimationFrame(look));
+FIRST_ROW = """() => new Promise((resolve, reject) => {
+    const look = () => {
+        if (document.querySelector(".ag-row")) resolve(performance.now());
+        else if (performance.now() > 30000) reject(new Error("no row within 30 s of the navigation"));
+        else requestAnimationFrame(look);
+    };
     look();
 })"""
 TRANSFERRED = """() => [performance.getEntriesByType("navigation")[0], ...performance.getEntriesByType("resource")]

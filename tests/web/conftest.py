@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,12 +151,16 @@ class Watched:
     """A page with everything it complained about and everything it asked for."""
 
     def __init__(self, page, stand):
-        self.page, self.stand, self.complaints, self.hosts = page, stand, [], set()
+        self.page, self.stand, self.complaints, self.hosts, self.sent = page, stand, [], set(), []
         page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        page.on("websocket", self.listen)
         self.own_hosts = {f"127.0.0.1:{stand.api.port}", f"127.0.0.1:{stand.gateway_port}", ""}  # the last: data: addresses
+
+    def listen(self, socket):
+        self.hosts.add(urlsplit(socket.url).netloc)
+        socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -39,6 +39,15 @@ async def shows(page, name, column, expected):
             await asyncio.sleep(0.02)
 
 
+async def test_of_all_lists_arranged_only_those_in_front_are_asked_for_and_drawn(open_page):
+    watched = await open_page()
+    for name in [*FIRST, "winners"]:
+        await expect(cell(watched.page, name, 0, "symbol")).to_be_visible()
+    asked = [message["list"] for message in watched.sent if message["action"] == "subscribe"]
+    assert sorted(asked) == sorted([*FIRST, "winners"])
+    assert await watched.page.locator(".grid .ag-root-wrapper").count() == len(asked)
+
+
 async def test_rows_appear_numbers_change_and_nothing_complains(open_page, stand):
     watched = await open_page()
     page = watched.page
