@@ -63,6 +63,19 @@ async def test_what_is_arranged_and_named_comes_back_after_a_reload_and_in_anoth
     assert not watched.complaints + other.complaints
 
 
+async def test_a_key_pressed_the_moment_a_dialog_has_closed_is_heard(open_page):
+    page = (await open_page(viewport=SMALL)).page
+    await tab(page, "New highs").press("Delete")  # with it goes what the dialog could give the focus back to
+    await layouts(page)
+    await expect(page.get_by_role("dialog", name="Layouts")).to_be_visible()
+    await page.evaluate("""() => {
+        document.querySelector("dialog header button").click();
+        const pressed = new KeyboardEvent("keydown", { key: "l", code: "KeyL", altKey: true, bubbles: true, cancelable: true });
+        document.activeElement.dispatchEvent(pressed);
+    }""")
+    await expect(page.get_by_role("dialog", name="Layouts")).to_be_visible()
+
+
 async def test_a_group_moves_to_a_window_of_its_own_and_back_and_its_rows_go_on(open_page, stand):
     watched = await open_page(viewport=SMALL)
     page = watched.page

@@ -10,7 +10,11 @@ import { t } from "../words/words.mjs";
  */
 export function openDialog(title, fill, page = document) {
   const dialog = /** @type {HTMLDialogElement} */ (element("dialog", "dialog"));
-  const close = () => dialog.close();
+  // Gone at once: until the browser says that it is closed, the focus may stay in it, and keys would be its own.
+  const close = () => {
+    dialog.close();
+    dialog.remove();
+  };
   const head = element("header");
   head.append(element("h2", "", title), button("×", close, "plain"));
   /** @type {HTMLElement} */ (head.lastChild).ariaLabel = t("close");
