@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 SECONDS = 60
+LOCKED = "locked"  # a user of whom a password is asked; no other is
 NUMBERS = count(1)
 SETTINGS = ("listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB", "log_min_messages=fatal")
 
@@ -33,6 +34,8 @@ class PostgresServer:
             shutil.chown(folder, "postgres", "postgres")
         initdb = [binaries() / "initdb", "-D", folder / "data", "-U", "tradeul", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=SECONDS, **self._as_user)
+        access = folder / "data" / "pg_hba.conf"
+        access.write_text(f"local all {LOCKED} scram-sha-256\n" + access.read_text())
 
     def start(self):
         options = [part for setting in (*SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]

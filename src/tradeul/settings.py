@@ -61,8 +61,12 @@ def _database_url(value: str) -> str:
 
 def _redis_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
-        raise PydanticCustomError("redis_url", "an address as redis://:password@host:6379 is expected")
+    try:
+        is_one = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0 and (parts.path.strip("/") or "0").isdecimal())
+    except ValueError:  # the port
+        is_one = False
+    if not is_one or parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
+        raise PydanticCustomError("redis_url", "an address as redis://:password@host:6379 or redis://:password@host:6379/0 is expected")
     return value
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tradeul.errors import LeadLost
+from tradeul.errors import LeadLost, StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
 from tradeul.store.databases import not_taken, open_database
@@ -108,6 +108,15 @@ class Catalog:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise not_taken(failing, error) from error
+
+    def answers(self) -> bool:
+        """Whether it can be read now."""
+        try:
+            with self.transaction("The catalog could not be read") as connection:
+                connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        except StoreError:
+            return False
+        return True
 
     def ledger(self) -> list[LedgerRow]:
         """Raises StoreError: the catalog does not answer."""

@@ -22,12 +22,12 @@ import sqlalchemy as sa
 from adbc_driver_postgresql import dbapi
 
 from tradeul.errors import StoreError
+from tradeul.ops.standing import GONE
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import SETTING, first_line
 
 REPLACE_SECONDS = 600  # a session of slots is a million rows
 Part: TypeAlias = tuple[str, date]  # table, session
-GONE = "does not answer"
 WHOLE = date(1970, 1, 1)  # instead of a session, of a table that is one partition
 
 
