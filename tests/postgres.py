@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.lifeline import started
+
 SECONDS = 60
 LOCKED = "locked"  # a user of whom a password is asked; no other is
 NUMBERS = count(1)
@@ -41,7 +43,7 @@ class PostgresServer:
         options = [part for setting in (*SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]
         arguments = [binaries() / "postgres", "-D", self.folder / "data", *options]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._as_user)
+            self._process = started(arguments, signal.SIGQUIT, stdout=log, stderr=log, cwd=self.folder, **self._as_user)
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
 
