@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     new_day_at: WallTime = time(3, 0)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
     keep_membership: int = Field(60, ge=1)
+    keep_history: int = Field(1260, ge=1)
     keep_minute_bars: int = Field(5, ge=0)
     keep_tape: int = Field(20, ge=0)
 

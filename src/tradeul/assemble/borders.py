@@ -127,7 +127,8 @@ async def start_borders(
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
     times = settings.maintenance_at, settings.final_at, settings.new_day_at
-    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars, mirror=settings.database_url is not None)
+    kept, mirror = (settings.keep_minute_bars, settings.keep_history), settings.database_url is not None
+    return Windows(*lengths, *times, settings.reference_tickers, *kept, mirror=mirror)
 
 
 async def open_stores(settings: Settings, place: Place) -> Stores:

@@ -157,6 +157,18 @@ class Catalog:
                 if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
                     connection.execute(sa.insert(_ledger).values(**values))
 
+    def forget(self, keys: Iterable[tuple[str, date]]) -> None:
+        """Delete the rows of these partitions, all or none.
+
+        Raises:
+            LeadLost: we led, and another leads since.
+            StoreError: the catalog did not do it.
+        """
+        with self.transaction("The ledger could not be written") as connection:
+            self._hold_term(connection)
+            for dataset, session in keys:
+                connection.execute(sa.delete(_ledger).where((_ledger.c.dataset == dataset) & (_ledger.c.session == session)))
+
     def add_run(self, run: Run) -> None:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.
 
