@@ -30,6 +30,7 @@ SPREAD = """async () => {
         tab.dispatchEvent(new PointerEvent("pointerdown", float));
         window.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
     }
+    await new Promise(requestAnimationFrame);
     return document.querySelectorAll(".grid .ag-root-wrapper").length;
 }"""
 FRAMES = """(seconds) => new Promise((resolve) => {

@@ -21,3 +21,13 @@ def test_everything_imported_by_name_is_in_the_import_map_and_stands_here():
     imported = {name for module in modules for name in re.findall(r'\b(?:import|from) ?"([a-z][\w-]*)"', module.read_text())}
     assert imported == set(IMPORT_MAP["imports"]) == set(VENDORED)
     assert all((page_folder() / target).is_file() for target in IMPORT_MAP["imports"].values())
+
+
+def test_every_module_is_told_at_once_the_large_ones_first_and_none_before_the_import_map():
+    """One that comes sooner than the import map cannot resolve its imports, and the page stays empty: seen once in some forty loads."""
+    folder = page_folder()
+    page = (folder / "index.html").read_text()
+    assert page.index('<script type="importmap">') < page.index("modulepreload")
+    told = re.findall(r'<link rel="modulepreload" href="([^"]+)" />', page)
+    assert sorted(told) == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mjs"))
+    assert [name.startswith("vendor/") for name in told] == sorted((name.startswith("vendor/") for name in told), reverse=True)

@@ -241,6 +241,7 @@ class Content {
     this.workspace = workspace;
     this.kind = kind;
     this.element = element("div", "content");
+    this.isTelling = false;
   }
 
   /** @param {import("dockview-core").GroupPanelPartInitParameters} given */
@@ -252,8 +253,21 @@ class Content {
     this.element.append(panel.element);
     // Dockview gives the kind's title when `init` has ended.
     queueMicrotask(() => this.workspace.changed(panel));
-    panel.visible?.(api.isVisible);
-    this.watching = api.onDidVisibilityChange(({ isVisible }) => panel.visible?.(isVisible));
+    this.tellSoon(panel, api);
+    this.watching = api.onDidVisibilityChange(() => this.tellSoon(panel, api));
+  }
+
+  /**
+   * Whether it is seen, once whatever is being arranged stands: a panel that only passes through the front asks for nothing.
+   * @param {import("./panels.mjs").Panel} panel @param {import("dockview-core").DockviewPanelApi} api
+   */
+  tellSoon(panel, api) {
+    if (this.isTelling) return;
+    this.isTelling = true;
+    queueMicrotask(() => {
+      this.isTelling = false;
+      if (this.workspace.panels.has(panel)) panel.visible?.(api.isVisible);
+    });
   }
 
   dispose() {
