@@ -11,7 +11,10 @@ from pathlib import Path
 
 import psycopg
 
+from tests.lifeline import started
+
 SECONDS = 60
+LOCKED = "locked"  # a user of whom a password is asked; no other is
 NUMBERS = count(1)
 SETTINGS = ("listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB", "log_min_messages=fatal")
 
@@ -33,12 +36,14 @@ class PostgresServer:
             shutil.chown(folder, "postgres", "postgres")
         initdb = [binaries() / "initdb", "-D", folder / "data", "-U", "tradeul", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=SECONDS, **self._as_user)
+        access = folder / "data" / "pg_hba.conf"
+        access.write_text(f"local all {LOCKED} scram-sha-256\n" + access.read_text())
 
     def start(self):
         options = [part for setting in (*SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]
         arguments = [binaries() / "postgres", "-D", self.folder / "data", *options]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._as_user)
+            self._process = started(arguments, signal.SIGQUIT, stdout=log, stderr=log, cwd=self.folder, **self._as_user)
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
 

@@ -83,6 +83,10 @@ class Product:
             parent = psutil.Process(self.process.pid)
             return [parent, *parent.children(recursive=True)]
 
+    def said(self) -> str:
+        """On stderr so far; its own place in the file stays where it is."""
+        return os.pread(self._said.fileno(), 1 << 20, 0).decode()
+
     def ended(self, seconds: float) -> str:
         """Wait for its end; what it said on stderr."""
         self.process.wait(seconds)

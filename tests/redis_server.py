@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import redis
 
+from tests.lifeline import started
 from tradeul.bus.embedded import server_binary
 
 PASSWORD, SECONDS = "open sesame", 10
@@ -27,7 +28,7 @@ class RedisServer:
     def start(self):
         binary = shutil.which("redis-server") or server_binary()
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
-        self._process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, start_new_session=True)
+        self._process = started([binary, *arguments], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + SECONDS
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < deadline

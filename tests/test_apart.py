@@ -10,8 +10,9 @@ from contextlib import ExitStack, aclosing, contextmanager
 import pytest
 import redis
 
+from tests.postgres import running_postgres
 from tests.product import PORTS, UP, Product, eventually
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, running_redis
 from tradeul.client import Client, Snapshot
 
 SERVICES = ("maintenance", "scanner", "filings", "gateway", "historical", "api")
@@ -82,7 +83,7 @@ def test_six_processes_are_one_product_and_each_may_end_and_come_back(tmp_path):
     with apart(tmp_path, redis_url=server.url, simulator_tickers=100) as services:
         services.start(*SERVICES)
         for name in SERVICES:
-            eventually(lambda name=name: services.logged(name, "redis_waited_for"))
+            eventually(lambda name=name: "redis_waited_for" in services.up[name].said())
         server.start()
         try:
             before = services.next_snapshot()
@@ -100,7 +101,7 @@ def test_six_processes_are_one_product_and_each_may_end_and_come_back(tmp_path):
             server.stop()
 
 
-TALKS = ("maintenance", "scanner", "filings", "gateway")  # to Redis all the time
+STORING = ("maintenance", "scanner", "filings", "historical", "api")
 DOCUMENTED = ("ticker:universe", "baselines:current", "maintenance:last_run", "trading:session", "lists:current")
 
 
@@ -116,15 +117,16 @@ def test_a_lost_redis_is_said_costs_nothing_and_is_whole_again_once_it_is_back(t
             before = services.next_snapshot()
             processes = {name: service.process.pid for name, service in services.up.items()}
             server.stop()
-            for name in TALKS:
+            for name in SERVICES:
                 eventually(lambda name=name: services.health(name)["redis"] == "does not answer")
+                assert services.health(name)["status"] == "degraded"
             with pytest.raises(TimeoutError):  # half a minute, in which nobody ends
                 eventually_ended(services, 30)
             server.start()
             after = services.next_snapshot(lambda snapshot: snapshot.rows and snapshot.timestamp > before.timestamp)
             assert after.epoch == before.epoch, "a scanner that was started anew"
             eventually(lambda: all(client.exists(name) for name in DOCUMENTED), 30)
-            for name in TALKS:
+            for name in SERVICES:
                 eventually(lambda name=name: services.health(name)["redis"] == "connected")
             assert {name: service.process.pid for name, service in services.up.items() if service.process.poll() is None} == processes
             server.stop()  # who waits for it ends in order, too
@@ -167,3 +169,24 @@ def test_on_postgresql_and_each_service_killed_in_turn(tmp_path, postgres):
             assert services.end(*SERVICES) == dict.fromkeys(SERVICES, 0)
     finally:
         server.stop()
+
+
+@pytest.mark.long
+def test_a_lost_database_is_said_by_all_who_need_it_and_nobody_ends(tmp_path, postgres):
+    with (
+        running_redis() as redis_server,
+        running_postgres() as database,
+        apart(tmp_path, redis_url=redis_server.url, database_url=database.new_database()) as services,
+    ):
+        services.start(*SERVICES)
+        services.up["api"].ready()
+        eventually(lambda: any(run["success"] for run in services.logged("maintenance", "maintenance_cycle_finished")), 120)
+        before = services.next_snapshot()
+        for words, change in (("does not answer", database.stop), ("connected", database.start)):
+            change()
+            for name in STORING:
+                eventually(lambda name=name, words=words: services.health(name)["catalog"] == words)
+            assert "catalog" not in services.health("gateway")
+            eventually(lambda words=words: services.logged("api", {"connected": "database_answers"}.get(words, "database_lost")))
+            services.next_snapshot(lambda snapshot: snapshot.rows and snapshot.timestamp > before.timestamp)
+        assert services.end(*SERVICES) == dict.fromkeys(SERVICES, 0)

@@ -61,8 +61,12 @@ def _database_url(value: str) -> str:
 
 def _redis_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
-        raise PydanticCustomError("redis_url", "an address as redis://:password@host:6379 is expected")
+    try:
+        is_one = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0 and (parts.path.strip("/") or "0").isdecimal())
+    except ValueError:  # the port
+        is_one = False
+    if not is_one or parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
+        raise PydanticCustomError("redis_url", "an address as redis://:password@host:6379 or redis://:password@host:6379/0 is expected")
     return value
 
 
@@ -119,6 +123,7 @@ class Settings(BaseSettings):
     new_day_at: WallTime = time(3, 0)
     cycle_seconds: float = Field(1.0, ge=0.25, le=60)
     keep_membership: int = Field(60, ge=1)
+    keep_history: int = Field(1260, ge=1)
     keep_minute_bars: int = Field(5, ge=0)
     keep_tape: int = Field(20, ge=0)
 

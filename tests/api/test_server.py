@@ -211,6 +211,8 @@ async def test_ready_means_that_the_lists_are_known(stand):
 
 async def test_a_bus_that_is_gone_is_a_problem_that_passes(stand, bus):
     await bus.redis.shutdown(nosave=True)
+    health = await stand.json("/health")
+    assert (health["status"], health["redis"]) == ("degraded", "does not answer")
     assert "The bus does not answer" in (await stand.json("/api/lists", 503))["detail"]
 
 

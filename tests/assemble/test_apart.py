@@ -1,21 +1,26 @@
 """What some services alone cannot work with is refused in one sentence, before anything is touched; the mode is live's."""
 
 import asyncio
-from datetime import date
+from datetime import date, time
 
 import pytest
 
 from tests.redis_server import RedisServer, running_redis
 from tradeul import assemble
-from tradeul.assemble.apart import follow_mode, servers_there
+from tradeul.assemble.apart import follow_changes, follow_mode, look_daily, servers_there
 from tradeul.bus.connection import reached
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import FEED_STATUS
-from tradeul.clock import SystemClock
-from tradeul.errors import SettingsError, StartError
+from tradeul.bus.topics import FEED_STATUS, MODE_CHANGED
+from tradeul.clock import SteppedClock, SystemClock
+from tradeul.errors import SettingsError, StartError, Unauthorized
+from tradeul.maintenance.access import Access
+from tradeul.maintenance.datasets import Schedule, Windows
+from tradeul.market_calendar import at, nyse
+from tradeul.records.entitlements import Entitlements, Mode
 from tradeul.records.events import FeedStatus
 from tradeul.settings import Settings, load_settings
 
+CALENDAR = nyse()
 REDIS = "redis://127.0.0.1:1"
 
 
@@ -98,6 +103,65 @@ async def test_a_database_is_waited_for_by_whoever_uses_it(postgres, tmp_path):
     waiting = asyncio.create_task(servers_there(nowhere, ["api"]))
     assert not (await asyncio.wait([waiting], timeout=0.5))[0]
     waiting.cancel()
+
+
+class Probe:
+    """A vendor's plan, as it is set."""
+
+    def __init__(self):
+        self.real_time, self.asked, self.refuses = True, 0, False
+
+    async def entitlements(self, _):
+        self.asked += 1
+        if self.refuses:
+            raise Unauthorized("401")
+        return Entitlements(snapshot=True, real_time=self.real_time)
+
+
+def access_of(probe, bus, clock):
+    return Access(probe, bus, clock, CALENDAR, Windows(), 6000, chosen=False)
+
+
+async def test_who_asks_the_vendor_looks_again_when_another_process_found_another_mode():
+    with running_redis() as server:
+        clock, bus = SystemClock(), Bus(server.url, SystemClock())
+        probe, modes = Probe(), asyncio.Queue()
+        maintenance, scanner = access_of(probe, bus, clock), access_of(probe, bus, clock)
+        await maintenance.look()
+        await scanner.look()
+        scanner.on_change(lambda: modes.put_nowait(scanner.mode))
+        assert await modes.get() is Mode.LIVE
+        following = asyncio.create_task(follow_changes(scanner, bus))
+        async with asyncio.timeout(30):
+            while not (await bus.redis.pubsub_numsub(MODE_CHANGED.channel))[0][1]:
+                await asyncio.sleep(0)
+            probe.real_time = False
+            await maintenance.look()
+            assert await modes.get() is Mode.DELAYED
+            asked = probe.asked
+            await maintenance.look()  # nothing changed: nobody is told, and nobody asks
+            assert probe.asked == asked + 1
+        following.cancel()
+        await bus.close()
+
+
+async def test_who_asks_the_vendor_looks_as_each_session_is_announced_and_outlives_a_refused_key():
+    clock, told, probe = SteppedClock(at(date(2026, 3, 9), time(9, 30))), Hearer(), Probe()
+    access = access_of(probe, told, clock)
+    looking = asyncio.create_task(look_daily(access, clock, Schedule(CALENDAR, Windows())))
+    probe.refuses = True
+    await clock.advance_to(at(date(2026, 3, 10), time(3, 1)))
+    probe.refuses, probe.real_time = False, False
+    await clock.advance_to(at(date(2026, 3, 11), time(3, 1)))
+    assert (probe.asked, access.mode) == (2, Mode.DELAYED)
+    looking.cancel()
+
+
+class Hearer:
+    """The bus, as far as a mode is told on it."""
+
+    async def publish(self, _topic, _record):
+        return 0
 
 
 async def test_who_does_not_ask_the_vendor_takes_the_mode_from_live():

@@ -3,13 +3,17 @@
 import shutil
 import socket
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from sqlalchemy.engine import make_url
 
 from tests.product import PORTS
 from tradeul.cli.doctor import Grade, examine, show
 from tradeul.settings import Settings
+from tradeul.store.catalog import Catalog
+from tradeul.store.databases import form_of, in_schema
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +102,21 @@ async def test_a_catalog_that_cannot_be_read(tmp_path):
 async def test_a_catalog_on_a_server(tmp_path, postgres):
     url = postgres.new_database()
     finding = await found("catalog", tmp_path, database_url=url)
+    assert (finding.grade, finding.says) == (Grade.ok, "the server of TRADEUL_DATABASE_URL, to be made at the first start")
+    assert not postgres.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'simulated'", make_url(url).database)
+    Catalog(in_schema(url, "simulated")).close()
+    finding = await found("catalog", tmp_path, database_url=url)
     assert (finding.grade, finding.says) == (Grade.ok, "the server of TRADEUL_DATABASE_URL: 0 partitions in the ledger")
     assert (await found("catalog", tmp_path, database_url=postgres.url("nowhere"))).grade is Grade.failure
+
+
+async def test_an_earlier_catalog_is_said_to_be_changed_by_a_start_and_is_not_changed_here(tmp_path):
+    earlier = tmp_path / "simulated" / "catalog.db"
+    earlier.parent.mkdir()
+    shutil.copy(Path(__file__).parent.parent / "store" / "catalog-0001.db", earlier)
+    finding = await found("catalog", tmp_path)
+    assert (finding.grade, "of an earlier version (form 0001), to be changed at the first start" in finding.says) == (Grade.ok, True)
+    assert form_of(f"sqlite:///{earlier}")[0] == "0001" and not list(earlier.parent.glob("catalog-*"))
 
 
 async def test_a_bus_that_does_not_answer(tmp_path):

@@ -13,6 +13,7 @@ from tradeul.errors import VendorUnavailable
 from tradeul.maintenance.datasets import DATASETS
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
+from tradeul.ops.standing import Blocking
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 
@@ -23,7 +24,18 @@ def server_of(house):
     http = HttpClient(house.clock, 6000, 10)
     http.statuses |= {200: 41, "timeout": 1}
     house.file_statuses = Counter()
-    return MaintenanceServer(house.service, house.bus, http, house.clock, "SIMULATED", Callers(), 0, LoopWatchdog(), house.file_statuses)
+    return MaintenanceServer(
+        house.service,
+        house.bus,
+        http,
+        house.clock,
+        "SIMULATED",
+        Callers(),
+        0,
+        LoopWatchdog(),
+        house.file_statuses,
+        catalog=Blocking(lambda: house.catalog.answers()),
+    )
 
 
 class Stand:
@@ -62,12 +74,20 @@ async def test_health_says_what_it_stands_on(stand):
     assert await stand.ask("/health") == {
         "status": "ok",
         "redis": "connected",
+        "catalog": "connected",
         "timescaledb": "not configured",
         "role": "leads",
         "mode": "SIMULATED",
         "version": "0.1.0",
     }
     assert await stand.ask("/ready") == {"status": "ready"}
+
+
+async def test_a_catalog_that_cannot_be_read_is_said(stand):
+    with stand.house.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+    health = await stand.ask("/health")
+    assert (health["status"], health["redis"], health["catalog"]) == ("degraded", "connected", "does not answer")
 
 
 async def test_without_the_bus_it_is_alive_but_not_ready(stand):

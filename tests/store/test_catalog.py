@@ -59,6 +59,14 @@ def test_a_note_is_all_or_nothing(url, catalog_at):
     assert catalog.ledger() == []
 
 
+def test_rows_that_are_forgotten_go_and_no_others(url, catalog_at):
+    catalog = catalog_at(url)
+    others = [LedgerRow(dataset=ROW.dataset, session=date(2020, 1, 2)), LedgerRow(dataset="splits", session=ROW.session)]
+    catalog.note([ROW, *others])
+    catalog.forget([(ROW.dataset, ROW.session), ("nothing", ROW.session)])
+    assert sorted(catalog.ledger(), key=lambda row: row.session) == others
+
+
 def test_an_epoch_is_never_given_twice(url, catalog_at):
     catalogs = [catalog_at(url), catalog_at(url)]
     with ThreadPoolExecutor(4) as pool:

@@ -100,6 +100,8 @@ async def test_a_leader_whose_session_is_ended_stops_and_its_notes_are_refused_o
         async with running(new):
             await new.leads.wait()
             with pytest.raises(LeadLost, match="is not noted"):
+                old.catalog.forget([(ROW.dataset, ROW.session)])
+            with pytest.raises(LeadLost, match="is not noted"):
                 old.catalog.note([LedgerRow(dataset="splits", session=ROW.session)])
             new.catalog.note([ROW])
     assert new.catalog.ledger() == [ROW]

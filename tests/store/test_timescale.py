@@ -55,6 +55,19 @@ def test_a_reader_sees_whole_sessions_while_they_are_replaced_by_two_at_once(mir
         assert mirror.standing() == {(DAILY, SESSION): str(last[0]), (DAILY, OTHER): "c"}
 
 
+def test_a_session_among_more_rows_than_a_transaction_may_unpack_is_replaced_and_dropped(mirror, mirror_url):
+    """Where the extension is, in a compressed chunk."""
+    for session in (SESSION, OTHER):
+        mirror.replace((DAILY, session), bars(60_000, session), "c")
+    with psycopg.connect(mirror_url, autocommit=True) as connection:
+        if mirror.kind() == "connected":
+            connection.execute(f"SELECT compress_chunk(chunk) FROM show_chunks('{DAILY}') AS chunk")
+        mirror.replace((DAILY, SESSION), bars(60_001), "again")
+        mirror.drop((DAILY, OTHER))
+        assert connection.execute(f"SELECT trading_date, count(*) FROM {DAILY} GROUP BY 1").fetchall() == [(SESSION, 60_001)]
+    assert mirror.standing() == {(DAILY, SESSION): "again"}
+
+
 def test_rows_that_the_server_does_not_take_leave_the_old_ones(mirror, mirror_url):
     mirror.replace((DAILY, SESSION), bars(3), "c")
     with pytest.raises(StoreError, match=r"could not be written .*: see to the server of TRADEUL_DATABASE_URL"):

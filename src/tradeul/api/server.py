@@ -20,6 +20,7 @@ from tradeul.errors import NoAnswer
 from tradeul.market_calendar import Calendar
 from tradeul.ops.callers import COOKIE, Callers, hostname
 from tradeul.ops.http_service import HttpService, Routes, answers, body_of, json_answer, read_body
+from tradeul.ops.standing import Answers, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.breadth import Breadth
 from tradeul.records.entitlements import Mode
@@ -61,7 +62,9 @@ class ListRows(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str
+    status: str  # ok, or degraded: one of the two does not answer
+    redis: str
+    catalog: str
     mode: str
     version: str
 
@@ -87,17 +90,19 @@ class ApiServer(HttpService):
         watchdog: LoopWatchdog | None = None,
         public_socket: str | None = None,
         beside: Sequence[Routes] = (),
+        *,
+        catalog: Answers | None = None,
     ) -> None:
         """``mode`` and ``gateway_port`` are attributes: both may become known later.
 
-        ``public_socket``: the socket behind a proxy. ``beside``: what else the page asks, of its one origin.
+        ``public_socket``: the socket behind a proxy. ``beside``: what else the page asks, of its one origin. ``catalog``: what answers.
         """
         records: dict[type, None] = dict.fromkeys((PageConfig, Lists, ListRows, Breadth, Explanation, Health, Ready, Login))
         records |= dict.fromkeys(record for routes in beside for record in routes.records)
         super().__init__("api", callers, port, "TRADEUL_API_PORT", records, watchdog)
         self._public_socket = public_socket
         self._beside = beside
-        self._bus = bus
+        self._bus, self._catalog = bus, catalog
         self._clock = clock
         self._calendar = calendar
         self.mode = mode
@@ -123,7 +128,7 @@ class ApiServer(HttpService):
         login = answers(None, *refused, ok=HTTPStatus.NO_CONTENT)
         app.post(LOGIN, summary="The token for a cookie", responses=login, status_code=204, openapi_extra=body_of(Login))(self._login)
         app.post(LOGOUT, summary="Forget the cookie", responses=answers(ok=HTTPStatus.NO_CONTENT), status_code=204)(self._logout)
-        app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
+        app.get("/health", summary="The process answers; what it stands on", responses=answers(Health))(self._health)
         app.get("/ready", summary="The bus answers and the lists are known", responses=answers(Ready, unavailable))(self._ready)
         for routes in self._beside:
             routes.add(app)
@@ -213,7 +218,8 @@ class ApiServer(HttpService):
         return lists[name]
 
     async def _health(self) -> Response:
-        return json_answer(Health("ok", self.mode, __version__))
+        stands = await standing(redis=self._bus.answers, catalog=self._catalog)
+        return json_answer(Health(status_of(*stands.values()), **stands, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.get_lists():

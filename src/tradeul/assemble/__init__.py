@@ -20,15 +20,17 @@ from typing import TypeAlias
 
 import msgspec
 
-from tradeul.assemble.apart import follow_mode, refuse_what_cannot_work, servers_there, tell_of_bus
-from tradeul.assemble.borders import Place, Run, ask_vendor, open_stores, start_borders
+from tradeul.assemble.apart import follow_changes, follow_mode, look_daily, refuse_what_cannot_work, servers_there, tell_of
+from tradeul.assemble.borders import Place, Run, ask_vendor, open_stores, redis_there, start_borders
 from tradeul.assemble.parts import API, ROLES, SERVICES, Bench, Moded, Part, history_routes
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock
+from tradeul.maintenance.datasets import Schedule
 from tradeul.market_calendar import Calendar
 from tradeul.ops import logs
 from tradeul.ops.memory import spare_what_stands
+from tradeul.ops.standing import Blocking
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.entitlements import Mode
 from tradeul.settings import Settings
@@ -64,6 +66,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready, s
     if is_apart:
         refuse_what_cannot_work(settings, chosen, simulated=simulated, fresh=fresh)
         await servers_there(settings, chosen)
+    await redis_there(settings, wait=is_apart)
     ports = [f"{name}_port" for name in SERVICES if name in chosen]
     ports += ["simulator_port"] if simulated and MAINTENANCE in chosen else []
     roles = [name for name in ROLES if name in chosen]
@@ -71,8 +74,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready, s
         log_name = "-".join(name for name in SERVICES if name in chosen) if is_apart else "tradeul"
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty(), name=log_name)
         async with AsyncExitStack() as stack:
-            apart = {"invents": MAINTENANCE in chosen, "patient": is_apart}
-            place, runs = await start_borders(settings, state, stack, simulated=simulated, **apart)
+            place, runs = await start_borders(settings, state, stack, simulated=simulated, invents=MAINTENANCE in chosen)
             await run_services(settings, place, runs, stack, ready, chosen)
 
 
@@ -88,7 +90,9 @@ async def run_services(
     async with asyncio.TaskGroup() as group:
         for run in (at.watchdog.run, *runs):
             group.create_task(run())
-        group.create_task(tell_of_bus(place.bus))
+        group.create_task(tell_of("bus", place.bus.answers))
+        if at.catalog is not None and settings.database_url is not None:
+            group.create_task(tell_of("database", at.catalog))
         parts = [await started(name, at, group) for name in SERVICES if name in chosen]
         if MAINTENANCE in chosen:
             stack.enter_context(told_address(settings, at.ports[MAINTENANCE]))
@@ -96,6 +100,10 @@ async def run_services(
         if at.asking is not None:
             access = at.asking.access
             access.on_change(lambda: show_mode(access.mode, moded))
+            if MAINTENANCE not in chosen:  # which looks by itself
+                schedule = Schedule(place.calendar, access.windows)
+                group.create_task(look_daily(access, place.clock, schedule))
+                group.create_task(follow_changes(access, place.bus))
         elif not place.simulated:
             group.create_task(follow_mode(place.bus, lambda mode: show_mode(mode, moded)))
         at.callers.page_ports.add(at.ports.get(API, settings.api_port))
@@ -109,8 +117,9 @@ async def bench(settings: Settings, place: Place, stack: AsyncExitStack, chosen:
     stores = await open_stores(settings, place) if is_stored(chosen) else None
     asks = any(SERVICES[name].asks for name in chosen)
     asking = await ask_vendor(settings, place, bus, stack) if asks else None
+    catalog = None if stores is None else Blocking(stores.catalog.answers)
     history = None if stores is None else history_routes(settings, place, stores)
-    beside = callers_of(settings), LoopWatchdog(), stack, stores, asking, history
+    beside = callers_of(settings), LoopWatchdog(), stack, stores, asking, catalog, history
     return Bench(settings, place, bus, *beside, ports={}, chosen=frozenset(chosen))
 
 

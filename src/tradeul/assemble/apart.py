@@ -12,13 +12,17 @@ import structlog
 
 from tradeul.assemble.parts import API, GATEWAY, SERVICES
 from tradeul.bus.redis import Bus
-from tradeul.bus.topics import FEED_STATUS
-from tradeul.errors import SettingsError
+from tradeul.bus.topics import FEED_STATUS, MODE_CHANGED
+from tradeul.clock import Clock
+from tradeul.errors import SettingsError, Unauthorized
+from tradeul.maintenance.access import Access
+from tradeul.maintenance.datasets import Schedule
+from tradeul.ops.standing import Answers
 from tradeul.settings import Settings
 from tradeul.store.databases import SETTING, is_there, shown
 
 LOOK_SECONDS, SAY_TURNS = 1.0, 10
-BUS_LOOK_SECONDS = 2.0
+SERVER_LOOK_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -68,11 +72,32 @@ async def follow_mode(bus: Bus, show: Callable[[str], None]) -> None:
         show(status.mode)
 
 
-async def tell_of_bus(bus: Bus) -> None:
+async def look_daily(access: Access, clock: Clock, schedule: Schedule) -> None:
+    """What the key may ask, as each session is announced: for who asks the vendor in a process without maintenance."""
+    while True:
+        await clock.sleep_until(schedule.new_day_after(clock.now())[1])
+        await _look(access)
+
+
+async def follow_changes(access: Access, bus: Bus) -> None:
+    """Look at once when another process found another mode, as maintenance does after a 403. Two that differ for good ask once each."""
+    async for change in bus.subscribe(MODE_CHANGED):
+        if change.mode != access.mode:
+            await _look(access)
+
+
+async def _look(access: Access) -> None:
+    try:
+        await access.look()
+    except Unauthorized as error:
+        log.error("key_refused", reason=str(error))  # maintenance ends its runs by it; what is known stays
+
+
+async def tell_of(name: str, answers: Answers) -> None:
     """Log when it is lost and found: services wait for it without a word."""
     answered = True
     while True:
-        await asyncio.sleep(BUS_LOOK_SECONDS)
-        if await bus.answers() != answered:
+        await asyncio.sleep(SERVER_LOOK_SECONDS)
+        if await answers() != answered:
             answered = not answered
-            (log.warning if answered else log.error)("bus_answers" if answered else "bus_lost")
+            (log.warning if answered else log.error)(f"{name}_answers" if answered else f"{name}_lost")

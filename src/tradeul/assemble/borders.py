@@ -80,13 +80,22 @@ def simulator(settings: Settings, state: Path) -> Child:
     return Child("simulator", SIMULATOR, arguments, state / SIMULATOR_PID)
 
 
+async def redis_there(settings: Settings, *, wait: bool = False) -> None:
+    """Before anything is touched: return once the server, if one is set, takes commands; ``wait`` for one that is not there yet.
+
+    Raises:
+        StartError: it refuses us; or it is not there, and we do not wait.
+    """
+    if settings.redis_url is not None:
+        await reached(settings.redis_url, SystemClock(), wait=wait)
+
+
 async def start_borders(
-    settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool, invents: bool = True, patient: bool = False
+    settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool, invents: bool = True
 ) -> tuple[Place, list[Run]]:
     """Clock, bus and vendor, up and answering; and what must run on for them.
 
     ``invents``: the simulated vendor is ours to start; else another process's, on the settings' port.
-    ``patient``: a Redis that does not answer yet is waited for; else that ends the start.
     """
     calendar = nyse()
     clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
@@ -101,8 +110,6 @@ async def start_borders(
         runs.append(server.run)
     bus = Bus(redis_url, clock)
     stack.push_async_callback(bus.close)
-    if settings.redis_url is not None:
-        await reached(settings.redis_url, clock, wait=patient)
     child: Child | None = None
     if simulated and invents:
         child = simulator(settings, state)
@@ -120,7 +127,8 @@ async def start_borders(
 def windows_of(settings: Settings) -> Windows:
     lengths = settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions
     times = settings.maintenance_at, settings.final_at, settings.new_day_at
-    return Windows(*lengths, *times, settings.reference_tickers, settings.keep_minute_bars, mirror=settings.database_url is not None)
+    kept, mirror = (settings.keep_minute_bars, settings.keep_history), settings.database_url is not None
+    return Windows(*lengths, *times, settings.reference_tickers, *kept, mirror=mirror)
 
 
 async def open_stores(settings: Settings, place: Place) -> Stores:

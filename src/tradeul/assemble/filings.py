@@ -8,6 +8,7 @@ from tradeul.assemble.borders import Place
 from tradeul.filings.server import FilingsServer
 from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
+from tradeul.ops.standing import Answers
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.edgar.client import EdgarClient, EdgarHttp
 from tradeul.providers.http import LOOPBACK, HttpClient
@@ -31,8 +32,9 @@ async def filings_of(
     mode: str,
     callers: Callers,
     watchdog: LoopWatchdog,
+    answers: Answers | None = None,
 ) -> tuple[FilingsService, FilingsServer]:
-    """The real SEC is asked only with a contact, which it demands, and never for a simulated market."""
+    """The real SEC is asked only with a contact, which it demands, and never for a simulated market. ``answers``: the catalog's."""
     contact, address = settings.sec_contact, settings.edgar_url
     if place.simulated:
         contact, address = STAND_INS_CONTACT, place.vendor.rest
@@ -45,4 +47,4 @@ async def filings_of(
     store, news = FilingsStore(catalog), PolygonClient(vendor, place.vendor.rest)
     service = FilingsService(register, news, store, place.bus, place.clock, place.calendar, NO_CONTACT)
     parts = service, store, place.bus, place.clock, mode, callers, settings.filings_port, watchdog, statuses
-    return service, FilingsServer(*parts)
+    return service, FilingsServer(*parts, catalog=answers)

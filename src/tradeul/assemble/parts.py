@@ -23,7 +23,7 @@ from tradeul.api.simulated import SimulatedRoutes
 from tradeul.api.user_lists import UserListRoutes
 from tradeul.assemble.borders import Asking, Place, Run, Stores, maintenance_of
 from tradeul.assemble.filings import filings_of
-from tradeul.assemble.state import MAINTENANCE, http_address, maintenance_address
+from tradeul.assemble.state import MAINTENANCE, SCANNER, http_address, maintenance_address
 from tradeul.bus.redis import Bus
 from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.server import FilingsServer
@@ -33,6 +33,7 @@ from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import Routes
+from tradeul.ops.standing import Answers
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.polygon.client import PolygonClient
 from tradeul.providers.polygon.stream import PolygonStream
@@ -50,7 +51,7 @@ from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
-GATEWAY, SCANNER, FILINGS, HISTORICAL, API = "gateway", "scanner", "filings", "historical", "api"
+GATEWAY, FILINGS, HISTORICAL, API = "gateway", "filings", "historical", "api"
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ class Bench(msgspec.Struct, frozen=True):
     stack: AsyncExitStack
     stores: Stores | None
     asking: Asking | None
+    catalog: Answers | None  # whether it answers
     history: HistoryRoutes | None  # one for the page and for the port of history: what was read once is not read twice
     ports: dict[str, int]  # of the services of this process, once they answer
     chosen: frozenset[str]
@@ -106,7 +108,7 @@ async def maintenance(at: Bench) -> Part:
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
     service, lead = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
     parts = at.mode, at.callers, at.settings.maintenance_port, at.watchdog, at.asking.files.statuses
-    server = MaintenanceServer(service, at.place.bus, at.asking.http, at.place.clock, *parts)
+    server = MaintenanceServer(service, at.place.bus, at.asking.http, at.place.clock, *parts, catalog=at.catalog)
 
     async def run() -> None:
         await (service.run() if lead is None else lead.lead(service.run))
@@ -131,13 +133,13 @@ async def scanner(at: Bench) -> Part:
     membership = Membership(MembershipLog(place.state / "membership", lake, settings.keep_membership))
     by = epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
     service = ScannerService(live.frame, at.bus, place.clock, place.calendar, at.mode, *by)
-    server = ScannerServer(service, place.bus, at.callers, settings.scanner_port, at.watchdog)
+    server = ScannerServer(service, place.bus, at.callers, settings.scanner_port, at.watchdog, catalog=at.catalog)
     return Part(server, (live.run, service.run), (live, service))
 
 
 async def filings(at: Bench) -> Part:
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
-    beside = at.stack, at.mode, at.callers, at.watchdog
+    beside = at.stack, at.mode, at.callers, at.watchdog, at.catalog
     service, server = await filings_of(at.settings, at.place, at.stores.catalog, at.asking.http, *beside)
     return Part(server, (service.run,), (server,), lambda: tuple(service.trouble.values()))
 
@@ -150,7 +152,8 @@ async def gateway(at: Bench) -> Part:
 async def historical(at: Bench) -> Part:
     assert at.history is not None  # noqa: S101 the table
     asked = MaintenanceClient(at.maintenance, at.callers.credentials())
-    server = HistoryServer(at.history, asked, at.mode, at.callers, at.settings.historical_port, at.watchdog)
+    of = at.mode, at.callers, at.settings.historical_port, at.watchdog
+    server = HistoryServer(at.history, asked, *of, bus=at.place.bus.answers, catalog=at.catalog)
     return Part(server, (), (server,))
 
 
@@ -163,7 +166,8 @@ async def api(at: Bench) -> Part:
     beside += [UserListRoutes(place.bus, ListFiles(settings.state / "lists"))]
     beside += [SimulatedRoutes(SimulatorClient(place.vendor.rest, place.vendor.key))] if place.simulated else []
     time, socket = (place.clock, place.calendar, at.mode), at.ports.get(GATEWAY, settings.gateway_port)
-    server = ApiServer(place.bus, *time, at.callers, settings.api_port, socket, at.watchdog, settings.public_socket, beside)
+    of = at.watchdog, settings.public_socket, beside
+    server = ApiServer(place.bus, *time, at.callers, settings.api_port, socket, *of, catalog=at.catalog)
     return Part(server, (), (server,))
 
 

@@ -24,6 +24,8 @@ SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
 SIMULATED = "simulated"  # the folder, and the schema on a server
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
+SCANNER = "scanner"
+LAKE_WRITERS = (MAINTENANCE, SCANNER)
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
 
@@ -43,6 +45,10 @@ def state_folder(settings: Settings, *, simulated: bool) -> Path:
     return settings.state / SIMULATED if simulated else settings.state
 
 
+def lake_folder(settings: Settings, *, simulated: bool) -> Path:
+    return state_folder(settings, simulated=simulated) / "lake"
+
+
 @contextmanager
 def claimed_state(
     settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False, database: bool = True
@@ -60,6 +66,10 @@ def claimed_state(
         for role in roles:
             stack.enter_context(sole_owner(root, role))
         check_whole(root)
+        if database and not fresh and (catalog := catalog_file(settings, simulated=simulated)).exists() and settings.database_url is None:
+            form_of(f"sqlite:///{catalog}")
+        if any(role in LAKE_WRITERS for role in roles):
+            usable_folder(lake_folder(settings, simulated=simulated), "lake")
         if MAINTENANCE in roles:  # the simulated vendor is its child
             (root / "locks" / ADDRESS).unlink(missing_ok=True)
             end_orphan(root / SIMULATED / SIMULATOR_PID, SIMULATOR)

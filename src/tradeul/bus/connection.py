@@ -72,6 +72,8 @@ async def _refusal(client: aioredis.Redis, name: str) -> str | None:
             await client.ping()
     except (AuthenticationError, ResponseError) as error:
         raise StartError(f"{name} refuses us ({error}): correct the user, password or database in it.") from error
+    except TypeError as error:  # redis-py's way to refuse what follows the question mark
+        raise StartError(f"{name} has an option that is not known ({error}): correct what follows its question mark.") from error
     except (RedisError, OSError) as error:  # a TimeoutError is an OSError
         return str(error) or type(error).__name__
     return None

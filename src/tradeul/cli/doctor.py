@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from enum import IntEnum
 from pathlib import Path
 
@@ -16,11 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
+from tradeul.assemble.borders import FLAT_FILES_BUCKET, redis_there, windows_of
 from tradeul.assemble.filings import NO_CONTACT
-from tradeul.assemble.state import REAL_DATA, is_simulated, standing_catalog_url
+from tradeul.assemble.state import REAL_DATA, is_simulated, lake_folder, standing_catalog_url
 from tradeul.bus.embedded import server_binary
-from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
 from tradeul.clock import SystemClock
 from tradeul.errors import NotEntitled, ProviderError, StartError, StoreError, Unauthorized
@@ -35,6 +35,8 @@ from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.vendor import VENDOR_REST, real_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
+from tradeul.store.databases import SETTING as DATABASE_SETTING
+from tradeul.store.databases import form_of
 
 GIGABYTE = 1 << 30
 # The windows hold about half a gigabyte; a backfill and the tape some more.
@@ -86,7 +88,9 @@ async def examine(settings: Settings) -> list[Finding]:
     except StartError as error:
         return [Finding("mode", Grade.failure, str(error), "set MASSIVE_API_KEY, or start with --simulate")]
     there = await running_maintenance(settings)
-    findings = [_running(settings, there), *_folder(settings, simulated=simulated), await _bus(settings)]
+    # At once: a server that says nothing costs seconds, and a person waits.
+    folder, bus = await asyncio.gather(asyncio.to_thread(_folder, settings, simulated=simulated), _bus(settings))
+    findings = [_running(settings, there), *folder, bus]
     if simulated:
         says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
         findings += [Finding("mode", Grade.ok, says, "for the real market set MASSIVE_API_KEY"), _clock(None)]
@@ -114,21 +118,37 @@ def _folder(settings: Settings, *, simulated: bool) -> list[Finding]:
     return [
         Finding("state folder", Grade.ok, f"{folder} can be written; it holds {' and '.join(kinds) or 'no'} data"),
         Finding("disk", grade, f"{free / GIGABYTE:,.1f} GB free", remedy),
+        _lake(lake_folder(settings, simulated=simulated)),
         _catalog(settings, simulated=simulated),
     ]
+
+
+def _lake(folder: Path) -> Finding:
+    if not folder.exists():
+        return Finding("lake", Grade.ok, "to be made by the first run of maintenance")
+    try:
+        usable_folder(folder, "lake")
+    except StartError as error:
+        return Finding("lake", Grade.failure, str(error), "make it writable, or set TRADEUL_STATE to another folder")
+    return Finding("lake", Grade.ok, f"{folder} can be written")
 
 
 def _catalog(settings: Settings, *, simulated: bool) -> Finding:
     url = standing_catalog_url(settings, simulated=simulated)
     if url is None:
         return Finding("catalog", Grade.ok, "SQLite in the state folder, to be made at the first start")
+    place, remedy = "SQLite in the state folder", "restore it from a backup; without it everything is loaded anew"
+    if settings.database_url is not None:
+        place, remedy = f"the server of {DATABASE_SETTING}", f"correct {DATABASE_SETTING}, or see to that server"
     try:
-        catalog = Catalog(url)
-        partitions = len(catalog.ledger())
-        catalog.close()
+        standing, ours = form_of(url)
+        if standing != ours:  # opened, it would be changed
+            will = "to be made" if standing is None else f"of an earlier version (form {standing}), to be changed"
+            return Finding("catalog", Grade.ok, f"{place}, {will} at the first start")
+        with closing(Catalog(url)) as catalog:
+            partitions = len(catalog.ledger())
     except StoreError as error:
-        return Finding("catalog", Grade.failure, str(error), "restore it from a backup; without it everything is loaded anew")
-    place = "SQLite in the state folder" if settings.database_url is None else "the server of TRADEUL_DATABASE_URL"
+        return Finding("catalog", Grade.failure, str(error), remedy)
     return Finding("catalog", Grade.ok, f"{place}: {partitions:,} partitions in the ledger")
 
 
@@ -138,15 +158,11 @@ async def _bus(settings: Settings) -> Finding:
             return Finding("bus", Grade.ok, f"embedded: {Path(await asyncio.to_thread(server_binary)).name}")
         except StartError as error:
             return Finding("bus", Grade.failure, str(error), "install redis-server, or set TRADEUL_REDIS_URL")
-    bus = Bus(settings.redis_url, SystemClock())
     try:
-        if await bus.answers():
-            return Finding("bus", Grade.ok, "the server of TRADEUL_REDIS_URL answers")
-    finally:
-        await bus.close()
-    return Finding(
-        "bus", Grade.failure, "the server of TRADEUL_REDIS_URL does not answer", "start it, or unset the setting: then ours is used"
-    )
+        await redis_there(settings)
+    except StartError as error:
+        return Finding("bus", Grade.failure, str(error), "correct TRADEUL_REDIS_URL, or unset it: then ours is used")
+    return Finding("bus", Grade.ok, "the server of TRADEUL_REDIS_URL answers")
 
 
 async def _vendor(settings: Settings, key: str) -> list[Finding]:

@@ -18,6 +18,7 @@ from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter, counters, gauge, gauges
+from tradeul.ops.standing import Answers, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.store.filings import FilingsStore
 
@@ -25,6 +26,7 @@ from tradeul.store.filings import FilingsStore
 class Health(msgspec.Struct, frozen=True):
     status: str  # ok, or degraded
     redis: str
+    catalog: str
     trouble: dict[str, str]  # of filings, submissions, news: why they do not come
     mode: str
     version: str
@@ -46,10 +48,13 @@ class FilingsServer(HttpService):
         port: int,
         watchdog: LoopWatchdog | None = None,
         statuses: Mapping[int | str, int] | None = None,
+        *,
+        catalog: Answers | None = None,
     ) -> None:
         """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status."""
         super().__init__("filings", callers, port, "TRADEUL_FILINGS_PORT", (Health, Ready, *FilingsRoutes.records), watchdog)
         self._service, self._store, self._bus, self._clock = service, store, bus, clock
+        self._catalog = catalog
         self._statuses = {} if statuses is None else statuses
         self.mode = mode
 
@@ -59,9 +64,9 @@ class FilingsServer(HttpService):
         FilingsRoutes(self._store).add(app)
 
     async def _health(self) -> Response:
-        connected, trouble = await self._bus.answers(), self._service.trouble
-        status = "ok" if connected and not trouble else "degraded"
-        return json_answer(Health(status, "connected" if connected else "does not answer", trouble, self.mode, __version__))
+        stands, trouble = await standing(redis=self._bus.answers, catalog=self._catalog), self._service.trouble
+        status = "degraded" if trouble else status_of(*stands.values())
+        return json_answer(Health(status, **stands, trouble=trouble, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():

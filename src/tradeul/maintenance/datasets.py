@@ -41,6 +41,7 @@ class Windows(msgspec.Struct, frozen=True):
     new_day_at: time = time(3, 0)
     reference_tickers: tuple[str, ...] = ()  # trade in every session that they are listed in
     minute_sessions: int = 0  # of minute bars; 0: none are kept
+    history_sessions: int = 1260  # kept of the rest, the windows in any case
     mirror: bool = False  # the lake is copied to PostgreSQL
     end_of_day: bool = False  # lists show the last close: until the next one is there, its own baselines are wanted
 

@@ -24,13 +24,14 @@ from tradeul import __version__
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import MAINTENANCE_PROGRESS
 from tradeul.clock import Clock
-from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, StoreError, TradeulError, Unauthorized, VendorUnavailable
+from tradeul.errors import CorruptPartition, LeadLost, NotEntitled, ProviderError, StoreError, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
 from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
 from tradeul.maintenance.ledger import Key, Landed
 from tradeul.maintenance.options import again
 from tradeul.maintenance.plan import Step, plan
+from tradeul.maintenance.retention import outlived
 from tradeul.maintenance.tasks import InThread, Landing, Task
 from tradeul.maintenance.tasks.replaced import ReplacedFiles
 from tradeul.maintenance.tasks.volume_slots import VolumeSlotsTask
@@ -112,6 +113,8 @@ class Reconciliation:
             if self._corrupt:
                 await self._go_through(steps)
             await self._in_thread(self._clear_staging)
+            if self._options.is_whole:
+                await self._in_thread(self._forget_outlived)
         except (Unauthorized, StoreError) as error:
             self._reason = str(error)
             log.error("maintenance_cycle_ended_early", reason=self._reason)
@@ -306,6 +309,25 @@ class Reconciliation:
         window = self._schedule.window(VOLUME_SLOTS, self._clock.now())
         if len(rules.completed(self._ledger, VOLUME_SLOTS, window)) == len(window):
             self._slots.cleared()
+
+    def _forget_outlived(self) -> None:
+        """The partitions first: a row without one is outlived, too. Killed in between, or refused by the disk, it is the next run's."""
+        held = {name: self._lake.sessions(name) for name in DATASETS}
+        partitions, rows = outlived(self._ledger, held, self._schedule, self._clock.now())
+        if not partitions and not rows:
+            return
+        try:
+            for dataset, session in partitions:
+                self._lake.drop(dataset, session)
+            self._catalog.forget(rows)
+        except LeadLost:
+            raise
+        except StoreError as error:
+            log.warning("history_not_forgotten", reason=str(error))
+            return
+        for key in rows:
+            del self._ledger[key]
+        log.info("history_forgotten", partitions=dict(Counter(dataset for dataset, _ in partitions)), rows=len(rows))
 
     async def _report(self, dataset: str, done: int, total: int, detail: str) -> None:
         earlier, self._progress = self._progress, Progress(dataset, done, total, detail)

@@ -23,17 +23,18 @@ from tradeul.market_calendar import NEW_YORK
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.metrics import counter, counters, gauge, gauges
+from tradeul.ops.standing import GONE, UNUSED, Answers, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 from tradeul.records.runs import WHOLE, Run, RunOptions
-from tradeul.store.timescale import GONE
 
 BODY_EXAMPLE = '{"target_date":"2026-03-06","only":"ohlc_daily","force":true}'
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str  # ok, or degraded: the bus or the mirror does not answer
+    status: str  # ok, or degraded: one of the three does not answer
     redis: str
+    catalog: str
     timescaledb: str  # connected, postgresql only, not configured, or does not answer
     role: str  # leads, or stands by: it starts, or another process leads
     mode: str
@@ -85,12 +86,14 @@ class MaintenanceServer(HttpService):
         port: int,
         watchdog: LoopWatchdog | None = None,
         file_statuses: Mapping[int | str, int] | None = None,
+        *,
+        catalog: Answers | None = None,
     ) -> None:
         """``mode`` is an attribute: it may change. ``file_statuses``: requests for flat files, by HTTP status."""
         records = (Health, Ready, Status, list[Run], Run, NextRun, Triggered, RunOptions, Cleared)
         super().__init__("maintenance", callers, port, "TRADEUL_MAINTENANCE_PORT", records, watchdog)
         self._service = service
-        self._bus = bus
+        self._bus, self._catalog = bus, catalog
         self._http = http
         self._file_statuses = {} if file_statuses is None else file_statuses  # an empty one is counted into later
         self._clock = clock
@@ -115,14 +118,15 @@ class MaintenanceServer(HttpService):
             components["RunOptions"]["properties"][name] = {"enum": [*DATASETS, None], "default": None}
 
     async def _health(self) -> Response:
-        answers = await self._bus.answers()
-        redis = "connected" if answers else "does not answer"
-        mirror = self._service.mirror
-        timescaledb = "not configured" if mirror is None else await asyncio.to_thread(mirror.kind)
+        stands = await standing(redis=self._bus.answers, catalog=self._catalog)
+        mirror, timescaledb = self._service.mirror, stands["catalog"]  # it is in the catalog's database
+        if mirror is None:
+            timescaledb = UNUSED
+        elif timescaledb != GONE:
+            timescaledb = await asyncio.to_thread(mirror.kind)
         role = "leads" if self._service.leads else "stands by"
-        return json_answer(
-            Health("ok" if answers and timescaledb != GONE else "degraded", redis, timescaledb, role, self.mode, __version__)
-        )
+        status = status_of(*stands.values(), timescaledb)
+        return json_answer(Health(status, **stands, timescaledb=timescaledb, role=role, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():

@@ -11,17 +11,15 @@ from filelock import FileLock, Timeout
 from tradeul.errors import FolderInUse, StartError
 
 
-def usable_folder(folder: Path) -> Path:
-    """Create ``folder`` if need be and prove that it can be written."""
+def usable_folder(folder: Path, what: str = "state folder") -> Path:
+    """Create ``folder`` if need be and prove that it can be written; ``what``: for people, of `TRADEUL_STATE`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise StartError(
-            f"The state folder {folder} cannot be written ({error.strerror}): set TRADEUL_STATE to a folder that can."
-        ) from error
+        raise StartError(f"The {what} {folder} cannot be written ({error.strerror}): set TRADEUL_STATE to a folder that can.") from error
     return folder
 
 

@@ -13,13 +13,15 @@ from tradeul.bus.redis import Bus
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter
+from tradeul.ops.standing import Answers, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.scanner.service import ScannerService
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str  # ok, or degraded: the bus does not answer
+    status: str  # ok, or degraded: one of the two does not answer
     redis: str
+    catalog: str
     mode: str
     version: str
 
@@ -29,19 +31,27 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class ScannerServer(HttpService):
-    def __init__(self, service: ScannerService, bus: Bus, callers: Callers, port: int, watchdog: LoopWatchdog | None = None) -> None:
+    def __init__(
+        self,
+        service: ScannerService,
+        bus: Bus,
+        callers: Callers,
+        port: int,
+        watchdog: LoopWatchdog | None = None,
+        *,
+        catalog: Answers | None = None,
+    ) -> None:
         super().__init__("scanner", callers, port, "TRADEUL_SCANNER_PORT", (Health, Ready), watchdog)
-        self._service, self._bus = service, bus
+        self._service, self._bus, self._catalog = service, bus, catalog
 
     def routes(self, app: FastAPI) -> None:
-        app.get("/health", summary="The process answers; whether the bus does", responses=answers(Health))(self._health)
+        app.get("/health", summary="The process answers; what it stands on", responses=answers(Health))(self._health)
         ready = answers(Ready, HTTPStatus.SERVICE_UNAVAILABLE)
         app.get("/ready", summary="The lists were ranked at least once, and the bus answers", responses=ready)(self._ready)
 
     async def _health(self) -> Response:
-        answers = await self._bus.answers()
-        status, redis = ("ok", "connected") if answers else ("degraded", "does not answer")
-        return json_answer(Health(status, redis, self._service.mode, __version__))
+        stands = await standing(redis=self._bus.answers, catalog=self._catalog)
+        return json_answer(Health(status_of(*stands.values()), **stands, mode=self._service.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not self._service.cycles or not await self._bus.answers():

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tradeul.errors import LeadLost
+from tradeul.errors import LeadLost, StoreError
 from tradeul.records.partitions import LedgerRow, State
 from tradeul.records.runs import Run, RunOptions
 from tradeul.store.databases import not_taken, open_database
@@ -109,6 +109,15 @@ class Catalog:
         except sa.exc.SQLAlchemyError as error:
             raise not_taken(failing, error) from error
 
+    def answers(self) -> bool:
+        """Whether it can be read now."""
+        try:
+            with self.transaction("The catalog could not be read") as connection:
+                connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        except StoreError:
+            return False
+        return True
+
     def ledger(self) -> list[LedgerRow]:
         """Raises StoreError: the catalog does not answer."""
         with self.transaction("The ledger could not be read") as connection:
@@ -147,6 +156,18 @@ class Catalog:
                 key = (_ledger.c.dataset == row.dataset) & (_ledger.c.session == row.session)
                 if connection.execute(sa.update(_ledger).where(key).values(**values)).rowcount == 0:
                     connection.execute(sa.insert(_ledger).values(**values))
+
+    def forget(self, keys: Iterable[tuple[str, date]]) -> None:
+        """Delete the rows of these partitions, all or none.
+
+        Raises:
+            LeadLost: we led, and another leads since.
+            StoreError: the catalog did not do it.
+        """
+        with self.transaction("The ledger could not be written") as connection:
+            self._hold_term(connection)
+            for dataset, session in keys:
+                connection.execute(sa.delete(_ledger).where((_ledger.c.dataset == dataset) & (_ledger.c.session == session)))
 
     def add_run(self, run: Run) -> None:
         """Keep a finished run; of all only the last `RUNS_KEPT`, and the last whole one that succeeded.

@@ -61,9 +61,10 @@ def drop_schema(url: str, schema: str) -> None:
 
 
 def is_there(url: str) -> bool:
-    """Whether the server takes connections; of whom, and for which database, is not asked."""
+    """Whether the server takes connections; of whom, and for which database, is not asked. What no server can help counts as there."""
     parts = sa.make_url(url).set(drivername="postgresql").update_query_dict({"connect_timeout": str(CONNECTION["connect_timeout"])})
-    return psycopg.pq.PGconn.ping(parts.render_as_string(hide_password=False).encode()) == psycopg.pq.Ping.OK
+    found = psycopg.pq.PGconn.ping(parts.render_as_string(hide_password=False).encode())
+    return found not in (psycopg.pq.Ping.NO_RESPONSE, psycopg.pq.Ping.REJECT)
 
 
 def open_database(url: str) -> sa.Engine:

@@ -111,7 +111,21 @@ class Lake:
     def keep_newest(self, dataset: str, count: int) -> None:
         """Delete all but the ``count`` newest partitions."""
         for session in self.sessions(dataset)[:-count]:
-            shutil.rmtree(self.path(dataset, session).parent)
+            self.drop(dataset, session)
+
+    def drop(self, dataset: str, session: date) -> None:
+        """Delete the partition; it need not be there.
+
+        Raises:
+            StoreError: the disk did not do it.
+        """
+        folder = self.path(dataset, session).parent
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{folder} could not be deleted ({error.strerror}): see to the disk's rights.") from error
 
     def clear_drafts(self, dataset: str) -> None:
         """Delete what writers that were killed left behind; only by the dataset's writer, while it writes nothing."""

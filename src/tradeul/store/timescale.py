@@ -22,12 +22,12 @@ import sqlalchemy as sa
 from adbc_driver_postgresql import dbapi
 
 from tradeul.errors import StoreError
+from tradeul.ops.standing import GONE
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import SETTING, first_line
 
 REPLACE_SECONDS = 600  # a session of slots is a million rows
 Part: TypeAlias = tuple[str, date]  # table, session
-GONE = "does not answer"
 WHOLE = date(1970, 1, 1)  # instead of a session, of a table that is one partition
 
 
@@ -76,6 +76,9 @@ TABLES = {
     ),
 }
 _FORM = "CREATE TABLE mirrored (tab text, session date, checksum text NOT NULL, rows int8 NOT NULL, PRIMARY KEY (tab, session))"
+# A session that is replaced or dropped in a compressed chunk unpacks its week: far more rows than TimescaleDB allows a transaction
+# by itself (100,000). A plain server takes the setting for a name of ours.
+_UNPACK = "SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
 _UNREADABLE, _UNWRITTEN = "The mirror could not be read", "The mirror could not be written"
 
 
@@ -123,6 +126,7 @@ class Mirror:
         try:
             with dbapi.connect(self._url) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout = '{REPLACE_SECONDS}s'")
+                cursor.execute(_UNPACK)
                 # First: who replaces the same partition waits here.
                 cursor.execute(f"{note} DO UPDATE SET checksum = excluded.checksum, rows = excluded.rows")
                 cursor.execute(_delete(part))
@@ -140,6 +144,8 @@ class Mirror:
         """
         name, session = part
         with self._catalog.transaction(_UNWRITTEN) as connection:
+            connection.exec_driver_sql(_UNPACK)
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{REPLACE_SECONDS}s'")
             connection.exec_driver_sql(f"DELETE FROM mirrored WHERE tab = '{name}' AND session = DATE '{session}'")  # noqa: S608
             connection.exec_driver_sql(_delete(part))
 

@@ -21,6 +21,7 @@ from tradeul.api.server import Health, Ready
 from tradeul.errors import NoAnswer
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
+from tradeul.ops.standing import Answers, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.records.runs import RunOptions
 
@@ -54,12 +55,16 @@ class HistoryServer(HttpService):
         callers: Callers,
         port: int,
         watchdog: LoopWatchdog | None = None,
+        *,
+        bus: Answers | None = None,
+        catalog: Answers | None = None,
     ) -> None:
-        """``mode`` is an attribute: it may change."""
+        """``mode`` is an attribute: it may change. ``bus``, ``catalog``: whether they answer."""
         records = (*routes.records, Health, Ready, Warmup, Wanted)
         super().__init__("historical", callers, port, "TRADEUL_HISTORICAL_PORT", records, watchdog)
         self._history = routes
         self._maintenance = maintenance
+        self._bus, self._catalog = bus, catalog
         self.mode = mode
         self.warm = asyncio.Event()  # all that is kept has been decoded at least once
 
@@ -87,7 +92,7 @@ class HistoryServer(HttpService):
         begun = answers(Warmup, *REFUSALS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, unavailable, ok=HTTPStatus.ACCEPTED)
         ask = app.post("/api/warmup", summary="Ask maintenance for a run", responses=begun, openapi_extra=body_of(Wanted), status_code=202)
         ask(self._warmup)
-        app.get("/health", summary="The process answers", responses=answers(Health))(self._health)
+        app.get("/health", summary="The process answers; what it stands on", responses=answers(Health))(self._health)
         app.get("/ready", summary="There is history to tell", responses=answers(Ready, unavailable))(self._ready)
 
     async def _warmup(self, request: Request) -> Response:
@@ -102,7 +107,8 @@ class HistoryServer(HttpService):
         return json_answer(Warmup(address, begun.joined), HTTPStatus.ACCEPTED, {"Location": address})
 
     async def _health(self) -> Response:
-        return json_answer(Health("ok", self.mode, __version__))
+        stands = await standing(redis=self._bus, catalog=self._catalog)
+        return json_answer(Health(status_of(*stands.values()), **stands, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not await self._history.has_bars():
