@@ -19,8 +19,8 @@ from rich.text import Text
 from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
 from tradeul.assemble.filings import NO_CONTACT
 from tradeul.assemble.state import REAL_DATA, is_simulated, standing_catalog_url
+from tradeul.bus.cluster import bus_at
 from tradeul.bus.embedded import server_binary
-from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
 from tradeul.clock import SystemClock
 from tradeul.errors import NotEntitled, ProviderError, StartError, StoreError, Unauthorized
@@ -138,15 +138,17 @@ async def _bus(settings: Settings) -> Finding:
             return Finding("bus", Grade.ok, f"embedded: {Path(await asyncio.to_thread(server_binary)).name}")
         except StartError as error:
             return Finding("bus", Grade.failure, str(error), "install redis-server, or set TRADEUL_REDIS_URL")
-    bus = Bus(settings.redis_url, SystemClock())
+    remedy = "start it, or unset the setting: then ours is used"
+    try:
+        bus = await bus_at(settings.redis_url, SystemClock())
+    except StartError as error:
+        return Finding("bus", Grade.failure, str(error), remedy)
     try:
         if await bus.answers():
             return Finding("bus", Grade.ok, "the server of TRADEUL_REDIS_URL answers")
     finally:
         await bus.close()
-    return Finding(
-        "bus", Grade.failure, "the server of TRADEUL_REDIS_URL does not answer", "start it, or unset the setting: then ours is used"
-    )
+    return Finding("bus", Grade.failure, "the server of TRADEUL_REDIS_URL does not answer", remedy)
 
 
 async def _vendor(settings: Settings, key: str) -> list[Finding]:

@@ -223,7 +223,7 @@ class MaintenanceService:
         while True:
             await asyncio.sleep(BUS_LOOK_SECONDS)
             current = self._schedule.calendar.current_session(self._clock.now())
-            if self._current is None and self._lake.has(BASELINES, current) and not await self._bus.baselines_bytes(current):
+            if self._current is None and self._lake.has(BASELINES, current) and await self._bus.has_lost(current):
                 await self.reconcile()
 
     async def reconcile(self, options: RunOptions = WHOLE) -> Run:
