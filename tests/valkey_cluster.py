@@ -85,6 +85,21 @@ class ValkeyCluster:
         slot = self.nodes[0].client.execute_command("CLUSTER KEYSLOT", key)
         return self.nodes[slot * MASTERS // SLOTS]
 
+    def move(self, key):
+        """Its slot, empty of keys, from its master to the next; returns that one."""
+        owner = self.owner(key)
+        self._give(key, self.nodes[(self.nodes.index(owner) + 1) % MASTERS])
+        return self.nodes[(self.nodes.index(owner) + 1) % MASTERS]
+
+    def move_back(self, key):
+        self._give(key, self.owner(key))
+
+    def _give(self, key, target):
+        slot = self.nodes[0].client.execute_command("CLUSTER KEYSLOT", key)
+        name = target.client.execute_command("CLUSTER MYID").decode()
+        for node in [target, *(node for node in self.nodes if node is not target)]:
+            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", name)
+
     def stop(self):
         for node in self.nodes:
             with contextlib.suppress(AttributeError):
