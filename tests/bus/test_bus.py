@@ -113,7 +113,6 @@ async def test_a_key_that_is_gone_is_missed(bus):
 
 async def test_the_universe_is_replaced_at_once_and_what_left_it_is_forgotten(bus):
     for symbols in ([f"T{number}" for number in range(300)], [f"T{number}" for number in range(200, 400)]):
-        assert await bus.has_lost(SESSION)
         await bus.put_metadata(dict.fromkeys(symbols, b"{}"))
         await bus.put_averages(restores(symbols, np.ones((len(symbols), 192), dtype=np.int64)))
         await bus.draft_universe(symbols)
@@ -122,10 +121,19 @@ async def test_the_universe_is_replaced_at_once_and_what_left_it_is_forgotten(bu
     assert await bus.without_keys(["T1", *symbols], symbols) == ["T1"]
     await bus.drop_averages(["T200", "T201"])
     assert await bus.without_keys(symbols, symbols) == ["T200", "T201"]
+
+
+async def test_what_is_lost_of_a_session_is_noticed(bus):
+    assert await bus.has_lost(SESSION, universe=False)
     await bus.put_baselines(SESSION, b"blob")
-    assert not await bus.has_lost(SESSION)
-    await bus.redis.unlink(*(f"metadata:ticker:{symbol}" for symbol in symbols[:100]))
-    assert await bus.has_lost(SESSION)
+    assert not await bus.has_lost(SESSION, universe=False) and await bus.has_lost(SESSION, universe=True)
+    symbols = [f"T{number}" for number in range(50)]
+    await bus.put_metadata(dict.fromkeys(symbols, b"{}"))
+    await bus.draft_universe(symbols)
+    await bus.put_universe()
+    assert not await bus.has_lost(SESSION, universe=True)
+    await bus.redis.unlink("metadata:ticker:T7")  # all fifty are drawn
+    assert await bus.has_lost(SESSION, universe=False)
 
 
 async def test_a_blob_of_many_pieces_is_whole(bus):

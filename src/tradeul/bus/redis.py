@@ -301,12 +301,12 @@ class Bus:
         async with self._asking() as redis:
             return int(await redis.strlen(baselines_key(session.isoformat())))
 
-    async def has_lost(self, session: date) -> bool:
-        """Whether something of the session is there no more: the blob, or of some tickers, drawn by lot, what is looked up by them."""
+    async def has_lost(self, session: date, *, universe: bool) -> bool:
+        """Whether the session's blob is gone, or metadata of tickers drawn by lot; ``universe``: there must be such tickers."""
         async with self._asking() as redis:
             drawn: Any = await redis.srandmember(UNIVERSE_KEY, DRAWN)
         keys = [baselines_key(session.isoformat()), *(metadata_key(symbol.decode()) for symbol in drawn)]
-        return not drawn or not all(await self._each([("EXISTS", key) for key in keys]))
+        return (universe and not drawn) or not all(await self._each([("EXISTS", key) for key in keys]))
 
     async def put_run_status(self, run: Run) -> None:
         """How a run of the session stands, for other programs to read."""
