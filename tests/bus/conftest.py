@@ -2,23 +2,9 @@
 
 import pytest
 
-from tests.redis_server import running_redis
-from tests.valkey_cluster import running_cluster
 from tradeul.bus.cluster import bus_at
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.clock import SystemClock
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    with running_cluster() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def server():
-    with running_redis() as running:
-        yield running
 
 
 @pytest.fixture(params=["embedded", "server", "cluster"])
