@@ -50,7 +50,7 @@ def eventually(ask, process=None):
 
 class ValkeyCluster:
     def __init__(self, folder):
-        self.nodes = []
+        self.nodes, self.beside, self._folder = [], [], folder
         for number in range(MASTERS):
             (folder / str(number)).mkdir()
             self.nodes.append(Node(folder / str(number)))
@@ -85,6 +85,19 @@ class ValkeyCluster:
         slot = self.nodes[0].client.execute_command("CLUSTER KEYSLOT", key)
         return self.nodes[slot * MASTERS // SLOTS]
 
+    def add_replica(self, master):
+        """One that takes over when ``master`` dies; with all that it has."""
+        (self._folder / "replica").mkdir()
+        replica = Node(self._folder / "replica")
+        self.beside.append(replica)
+        replica.start()
+        replica.client.execute_command("CLUSTER MEET", "127.0.0.1", master.port, master.bus_port)
+        name = master.client.execute_command("CLUSTER MYID").decode()
+        eventually(lambda: self._state(replica)[2] == str(MASTERS + 1))
+        replica.client.execute_command("CLUSTER REPLICATE", name)
+        eventually(lambda: replica.client.info("replication")["master_link_status"] == "up")
+        return replica
+
     def move(self, key):
         """Its slot, empty of keys, from its master to the next; returns that one."""
         owner = self.owner(key)
@@ -101,7 +114,7 @@ class ValkeyCluster:
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", name)
 
     def stop(self):
-        for node in self.nodes:
+        for node in [*self.nodes, *self.beside]:
             with contextlib.suppress(AttributeError):
                 node.stop()
             node.client.close()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.bus.test_bus import FRAME, subscribed
-from tests.valkey_cluster import running_cluster
+from tests.valkey_cluster import eventually, running_cluster
 from tradeul.bus.cluster import ClusterBus, bus_at
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import DELTA_CHANNELS, delta_channel
@@ -104,6 +104,34 @@ async def test_a_master_that_dies_is_said_waited_for_and_heard_again_when_it_is_
         await asyncio.gather(listening, return_exceptions=True)
         await patient.close()
         await hurried.close()
+
+
+@pytest.mark.long
+async def test_when_a_replica_takes_over_everything_goes_on_there():
+    with running_cluster() as cluster:
+        dying = cluster.nodes[0]
+        replica = cluster.add_replica(dying)
+        bus = (await bus_at(cluster.url, SystemClock())).patient()
+        newest = {}
+
+        async def listen():
+            async for name, message in bus.deltas():
+                newest.update({name: message})
+
+        listening = asyncio.create_task(listen())
+        await subscribed(bus, *CHANNELS, sharded=True)
+        await bus.publish_frames([(name, FRAME, b"before", True) for name in LISTS])
+        eventually(lambda: replica.client.dbsize() == dying.client.dbsize() > 0)
+        dying.stop()
+        async with asyncio.timeout(30):
+            assert all([await bus.get_frame(name) == FRAME for name in LISTS])
+            while not await bus.answers() or set(newest.values()) != {b"after"}:
+                await bus.publish_frames([(name, FRAME, b"after", True) for name in LISTS])
+        assert replica.client.execute_command("PUBSUB", "SHARDCHANNELS")
+        assert set(newest) == set(LISTS)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await bus.close()
 
 
 async def test_a_cluster_with_slots_that_nobody_serves_is_refused_or_waited_for():
