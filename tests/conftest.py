@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real data, a PostgreSQL server; in CI a skipped test is a failure."""
+"""What all tests share: the folder of real data, servers of PostgreSQL and Redis, a cluster; in CI a skipped test is a failure."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,8 @@ import structlog
 from hypothesis import settings
 
 from tests.postgres import binaries, running_postgres
+from tests.redis_server import running_redis
+from tests.valkey_cluster import running_cluster
 
 # A deadline is a timing assertion: on a busy machine it fails what is right.
 settings.register_profile("tradeul", deadline=None)
@@ -47,6 +49,20 @@ def postgres():
         pytest.skip("PostgreSQL is not installed")
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Of three masters, for all tests of this process: who takes it empties it first."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Redis with a password, likewise."""
+    with running_redis() as running:
+        yield running
 
 
 TIMESCALE = os.environ.get("TRADEUL_TEST_TIMESCALE_URL")

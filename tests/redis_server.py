@@ -38,6 +38,10 @@ class RedisServer:
         self._process.kill()
         self._process.wait(SECONDS)
 
+    def empty(self):
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
     def _answers(self):
         try:
             with redis.Redis.from_url(self.url) as client:

@@ -175,6 +175,16 @@ async def test_an_emptied_bus_gets_its_blob_again_and_the_vendor_is_not_asked(ho
     house.restart()
 
 
+async def test_metadata_that_one_master_lost_are_there_again_and_the_vendor_is_not_asked(house):
+    assert (await house.service.reconcile()).success
+    lost = [f"metadata:ticker:{symbol}" for symbol in house.market.symbols[::3]]
+    assert await house.bus.redis.delete(*lost) == len(lost)
+    house.market.calls.clear()
+    assert (await house.service.reconcile()).completed == 1
+    assert await house.bus.redis.exists(*lost) == len(lost)
+    assert not house.market.calls
+
+
 async def test_a_day_on_the_clock_does_each_thing_once(house):
     """From one morning to the next: provisional at 17:00, complete at 20:15, the next session's baselines, final at 03:00."""
     running = asyncio.create_task(house.service.run())

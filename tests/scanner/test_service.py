@@ -337,6 +337,18 @@ async def test_an_emptied_bus_is_filled_again_within_a_cycle(make, tmp_path):
         assert len(await stand.bus.redis.keys("scanner:*")) == 2 * BUILT_IN
 
 
+async def test_any_key_that_one_master_lost_is_there_again_within_a_cycle(make, tmp_path):
+    async with standing(make, tmp_path) as stand:
+        await stand.put_baselines()
+        await stand.cycle()
+        keys = ["lists:current", *(f"frames:{definition.name}" for definition in await stand.bus.get_lists())]
+        assert len(keys) == BUILT_IN + 1
+        for lost in keys:
+            await stand.bus.redis.delete(lost)
+            assert len(await stand.cycle(seconds=0)) == BUILT_IN
+            assert await stand.bus.redis.exists(lost)
+
+
 async def test_a_persons_list_comes_changes_and_goes_while_others_keep_their_epoch(make, tmp_path):
     async with standing(make, tmp_path) as stand:
         await stand.put_baselines()

@@ -11,6 +11,7 @@ import structlog
 
 from tradeul import __version__
 from tradeul.assemble.state import MAINTENANCE, SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
+from tradeul.bus.cluster import bus_at
 from tradeul.bus.connection import reached
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
@@ -101,14 +102,14 @@ async def start_borders(
     clock: Clock = simulated_clock(state, settings, calendar) if simulated else SystemClock()
     runs: list[Run] = []
     starts: list[Run] = []
-    redis_url = settings.redis_url
-    if redis_url is None:
+    if settings.redis_url is None:
         server = EmbeddedServer(state, clock)
-        redis_url = server.url
         stack.push_async_callback(server.stop)
         starts.append(server.start)
         runs.append(server.run)
-    bus = Bus(redis_url, clock)
+        bus = Bus(server.url, clock)
+    else:
+        bus = await bus_at(settings.redis_url, clock, wait=True)  # `redis_there` was asked before: it went since, if at all
     stack.push_async_callback(bus.close)
     child: Child | None = None
     if simulated and invents:

@@ -1,4 +1,4 @@
-"""The bus on any Redis-protocol server; the embedded one is `embedded.py`.
+"""The bus on any Redis-protocol server; the embedded one is `embedded.py`, and what is otherwise on a cluster, `cluster.py`.
 
 A lost connection is not an error for a subscriber: it is made again with
 backoff, and the iterator goes on. What was published meanwhile is gone, which
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import redis.asyncio as aioredis
@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tradeul.bus.connection import FOR_EVER, client_of
+from tradeul.bus.connection import FOR_EVER, TRIES, client_of
 from tradeul.bus.topics import (
     ACTIVE_KEY,
     BREADTH_KEY,
@@ -40,6 +40,7 @@ from tradeul.bus.topics import (
     averages_key,
     baselines_key,
     delta_channel,
+    draft_key,
     frame_key,
     metadata_key,
     run_status_key,
@@ -55,6 +56,7 @@ from tradeul.records.previews import Preview, PreviewRequest
 from tradeul.records.runs import Run, RunStatus
 
 Answer = TypeVar("Answer")
+Command: TypeAlias = tuple[str | bytes | int, ...]
 COMMAND_TIMEOUT_SECONDS = 10.0
 PING_SECONDS = 2.0
 ANSWER_SECONDS = 5.0  # how long a question waits; a cycle and a scan take a tenth of it
@@ -64,9 +66,10 @@ LIVE = "live feed", "`tradeul up` starts one, if the key's plan has more than cl
 RUN_STATUS_SECONDS = 7 * 24 * 3600
 RECONNECT_SECONDS = 0.2
 BLOB_PIECE_BYTES = 2 << 20
+DRAWN = 64  # a master with a tenth of the keys has one of them in 849 of 850 draws
 STREAM_READ = 1000  # entries at once
 STREAM_LOOK_MS = 5_000  # how long a reader waits before it looks whether the stream is still the same
-UNIVERSE_DRAFT = f"{UNIVERSE_KEY}:draft"
+UNIVERSE_DRAFT, ACTIVE_DRAFT = draft_key(UNIVERSE_KEY), draft_key(ACTIVE_KEY)
 SEPARATOR = b"\n"  # between list name and message on a delta channel; no list name holds it
 
 
@@ -76,15 +79,18 @@ class Bus:
     def __init__(self, url: str, clock: Clock, *, patient: bool = False) -> None:
         """``patient``: commands wait for a server that is away, as long as it is: a service goes on then, where others give up."""
         self._url, self._clock = url, clock
-        self.redis = client_of(url)
-        self._asked = client_of(url, FOR_EVER) if patient else self.redis
+        self.redis = self._client()
+        self._asked = self._client(FOR_EVER) if patient else self.redis
         self._patience_seconds = None if patient else COMMAND_TIMEOUT_SECONDS
         self._frames = msgspec.json.Decoder(ListFrame)
         self._lists = msgspec.json.Decoder(list[ListDefinition])
 
     def patient(self) -> "Bus":
         """The same server, for services."""
-        return Bus(self._url, self._clock, patient=True)
+        return type(self)(self._url, self._clock, patient=True)
+
+    def _client(self, tries_again: int = TRIES) -> aioredis.Redis:
+        return client_of(self._url, tries_again)
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -105,6 +111,20 @@ class Bus:
                 raise BusUnavailable(f"The bus refuses a command ({error}): Redis 7 or newer is needed, and its every command.") from error
             except (RedisError, TimeoutError) as error:
                 raise BusUnavailable(f"The bus does not answer ({error!r}): is the server that TRADEUL_REDIS_URL names up?") from error
+
+    async def _at_one_stroke(self, commands: Sequence[Command]) -> None:
+        """In one MULTI. On a cluster in order for each key, and no more than that: a reader may see some done and others not."""
+        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            await pipe.execute()
+
+    async def _each(self, commands: Sequence[Command]) -> list[Any]:
+        """What each of many commands answers, with one wait."""
+        async with self._asking() as redis, redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute()
 
     async def publish(self, topic: Topic[Record], record: Record) -> int:
         """How many heard it."""
@@ -135,11 +155,9 @@ class Bus:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def append(self, stream: Stream[Any], entries: Sequence[tuple[int, bytes]]) -> None:
-        """Entries by their numbers, above `last_number`; all or none."""
-        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            for number, payload in entries:
-                pipe.xadd(stream.key, {stream.field: payload}, id=f"{number}-0", maxlen=STREAM_LENGTH, approximate=True)
-            await pipe.execute()
+        """Entries by their numbers, above `last_number`; all or none, on a cluster perhaps only the first."""
+        trimmed = "MAXLEN", "~", STREAM_LENGTH
+        await self._at_one_stroke([("XADD", stream.key, *trimmed, f"{number}-0", stream.field, payload) for number, payload in entries])
 
     async def last_number(self, stream: Stream[Any]) -> int:
         """0 while it is empty."""
@@ -172,19 +190,26 @@ class Bus:
                 await self._clock.back_off(RECONNECT_SECONDS)
 
     async def publish_frames(self, frames: Sequence[tuple[str, ListFrame, bytes, bool]]) -> None:
-        """Write frames and their messages in one MULTI.
+        """Write frames and their messages at one stroke.
 
         Each: list name, frame, the encoded message for browsers, whether it is
         a built-in list (only those have the people's ``scanner:*`` keys).
         """
-        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            for name, frame, message, built_in in frames:
-                pipe.set(frame_key(name), msgspec.json.encode(frame))
-                if built_in:
-                    pipe.set(f"scanner:category:{name}", msgspec.json.encode(frame.rows))
-                    pipe.set(f"scanner:sequence:{name}", frame.sequence)
-                pipe.spublish(delta_channel(name), name.encode() + SEPARATOR + message)
-            await pipe.execute()
+        keys: list[Command] = []
+        for name, frame, _, built_in in frames:
+            keys.append(("SET", frame_key(name), msgspec.json.encode(frame)))
+            if built_in:
+                keys.append(("SET", f"scanner:category:{name}", msgspec.json.encode(frame.rows)))
+                keys.append(("SET", f"scanner:sequence:{name}", frame.sequence))
+        told = [("SPUBLISH", delta_channel(name), name.encode() + SEPARATOR + message) for name, _, message, _ in frames]
+        await self._write_and_tell(keys, told)
+
+    async def _write_and_tell(self, keys: Sequence[Command], messages: Sequence[Command]) -> None:
+        await self._at_one_stroke([*keys, *messages])
+
+    async def lacks(self, list_names: Sequence[str]) -> bool:
+        """Whether a key of the lists is not there: of a cluster one master may have come back empty."""
+        return not all(await self._each([("EXISTS", key) for key in (LISTS_KEY, *map(frame_key, list_names))]))
 
     async def get_frame(self, list_name: str) -> ListFrame | None:
         async with self._asking() as redis:
@@ -193,11 +218,8 @@ class Bus:
 
     async def put_active(self, symbols: Collection[str]) -> None:
         """Replace the set of symbols on any list, at one stroke."""
-        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.delete(ACTIVE_KEY)
-            if symbols:
-                pipe.sadd(ACTIVE_KEY, *symbols)
-            await pipe.execute()
+        filled = [("SADD", ACTIVE_DRAFT, *symbols), ("RENAME", ACTIVE_DRAFT, ACTIVE_KEY)] if symbols else [("DEL", ACTIVE_KEY)]
+        await self._at_one_stroke([("DEL", ACTIVE_DRAFT), *filled])
 
     async def get_active(self) -> set[str]:
         async with self._asking() as redis:
@@ -250,10 +272,8 @@ class Bus:
         return msgspec.json.decode(found[1], type=kind)
 
     async def answer(self, reply_to: str, answer: msgspec.Struct) -> None:
-        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(reply_to, msgspec.json.encode(answer))
-            pipe.expire(reply_to, ANSWER_KEPT_SECONDS)  # the asker may be gone
-            await pipe.execute()
+        # It expires: the asker may be gone.
+        await self._at_one_stroke([("RPUSH", reply_to, msgspec.json.encode(answer)), ("EXPIRE", reply_to, ANSWER_KEPT_SECONDS)])
 
     async def get_lists(self) -> list[ListDefinition]:
         async with self._asking() as redis:
@@ -263,7 +283,7 @@ class Bus:
     async def put_baselines(self, session: date, blob: bytes) -> None:
         """Replace the blob: sent in pieces, since one write of 36 MB holds up the event loop for 80 ms, then renamed."""
         key = baselines_key(session.isoformat())
-        draft = f"{key}:draft"
+        draft = draft_key(key)
         async with self._asking() as redis:
             await redis.delete(draft)
             for start in range(0, len(blob), BLOB_PIECE_BYTES):
@@ -280,6 +300,13 @@ class Bus:
         """How long the blob of ``session`` is; 0 when there is none."""
         async with self._asking() as redis:
             return int(await redis.strlen(baselines_key(session.isoformat())))
+
+    async def has_lost(self, session: date, *, universe: bool) -> bool:
+        """Whether the session's blob is gone, or metadata of tickers drawn by lot; ``universe``: there must be such tickers."""
+        async with self._asking() as redis:
+            drawn: Any = await redis.srandmember(UNIVERSE_KEY, DRAWN)
+        keys = [baselines_key(session.isoformat()), *(metadata_key(symbol.decode()) for symbol in drawn)]
+        return (universe and not drawn) or not all(await self._each([("EXISTS", key) for key in keys]))
 
     async def put_run_status(self, run: Run) -> None:
         """How a run of the session stands, for other programs to read."""
@@ -361,10 +388,7 @@ class Bus:
     async def without_keys(self, symbols: Sequence[str], averaged: Sequence[str]) -> list[str]:
         """Those of ``symbols`` without metadata, and of ``averaged`` without averages."""
         keys = [(symbol, metadata_key(symbol)) for symbol in symbols] + [(symbol, averages_key(symbol)) for symbol in averaged]
-        async with self._asking() as redis, redis.pipeline(transaction=False) as pipe:
-            for _, key in keys:
-                pipe.exists(key)
-            there = await pipe.execute()
+        there = await self._each([("EXISTS", key) for _, key in keys])
         return sorted({symbol for (symbol, _), found in zip(keys, there, strict=True) if not found})
 
     async def point_to_baselines(self, session: date) -> None:

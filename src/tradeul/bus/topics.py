@@ -88,6 +88,11 @@ POINTER_KEY = "baselines:current"
 LAST_RUN_KEY = "maintenance:last_run"
 
 
+def draft_key(key: str) -> str:
+    """Where what will replace ``key`` is made: by its braces in the same slot of a cluster, so that it can be renamed."""
+    return f"{{{key}}}:draft"
+
+
 def frame_key(list_name: str) -> str:
     return f"frames:{list_name}"
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tradeul.assemble.state import is_simulated, state_folder
+from tradeul.bus.cluster import bus_at
 from tradeul.bus.embedded import socket_path
-from tradeul.bus.redis import Bus
 from tradeul.clock import SystemClock
 from tradeul.errors import NoAnswer
 from tradeul.market_calendar import NEW_YORK
@@ -27,7 +27,7 @@ async def explain(settings: Settings, name: str, symbol: str) -> int:
     Raises:
         NoAnswer: nobody scans on this folder, or there is no such list.
     """
-    bus = Bus(bus_url(settings), SystemClock())
+    bus = await bus_at(bus_url(settings), SystemClock())
     try:
         answer = await bus.ask_to_explain(name, symbol)
     finally:

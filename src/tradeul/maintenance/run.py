@@ -264,7 +264,7 @@ class Reconciliation:
         await self._note(await self._in_thread(lambda: gone(self._lake, rows)))
         for session in self._schedule.served(self._clock.now()):
             row = rules.row_of(self._ledger, REDIS_SYNC, session)
-            if row.inputs is not None and not await self._bus.baselines_bytes(session):
+            if row.inputs is not None and await self._bus.has_lost(session, universe=True):
                 await self._note([rules.forgotten(row, "the bus was emptied")])
                 await self._put_trading_session(session)
 

@@ -219,12 +219,14 @@ class MaintenanceService:
             log.error("key_refused", reason=str(error))  # the next run says so, too
 
     async def _watch_bus(self) -> None:
-        """A bus that was emptied while nothing else is due gets its keys again."""
+        """A bus that was emptied, or one master of it, while nothing else is due gets its keys again."""
+        universe = False
         while True:
             await asyncio.sleep(BUS_LOOK_SECONDS)
             current = self._schedule.calendar.current_session(self._clock.now())
-            if self._current is None and self._lake.has(BASELINES, current) and not await self._bus.baselines_bytes(current):
+            if self._current is None and self._lake.has(BASELINES, current) and await self._bus.has_lost(current, universe=universe):
                 await self.reconcile()
+            universe = await self._bus.count_universe() > 0
 
     async def reconcile(self, options: RunOptions = WHOLE) -> Run:
         """Bring every wanted partition up to date; after the run under way, if there is one.

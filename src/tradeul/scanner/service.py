@@ -106,7 +106,6 @@ class ScannerService:
         self._market: Market | None = None  # that of the last cycle, for whoever asks why
         self._baselines = SessionBaselines(bus)
         self._told = Listener(bus)
-        self._checks = 0
         self._turn = asyncio.Lock()  # one cycle at a time, whoever asks for it
         self.refused_frames = 0  # of another session
         self.cycles = 0
@@ -282,13 +281,13 @@ class ScannerService:
     # The bus
 
     async def _heal(self) -> None:
-        """Look at one list's frame each cycle; when the bus was emptied, write everything again."""
+        """Look at each list's key and one's frame each cycle; when the bus was emptied, write everything again."""
         if not self._lists:
             return
-        self._checks += 1
-        name = self._lists[self._checks % len(self._lists)].name
+        name = self._lists[self.cycles % len(self._lists)].name
         frame, sent = await self._bus.get_frame(name), self._sent[name]
-        if frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
+        lacks = await self._bus.lacks([found.name for found in self._lists])
+        if lacks or frame is None or (frame.session, frame.epoch, frame.sequence) != (sent.session, sent.epoch, sent.sequence):
             log.warning("bus_emptied", list=name)
             self._summary.forget()
             await self._bus.put_lists([found.definition for found in self._folder.lists])
