@@ -9,6 +9,7 @@ import structlog
 from hypothesis import settings
 
 from tests.postgres import binaries, running_postgres
+from tests.s3_server import running_s3
 
 # A deadline is a timing assertion: on a busy machine it fails what is right.
 settings.register_profile("tradeul", deadline=None)
@@ -46,6 +47,13 @@ def postgres():
     if binaries() is None:
         pytest.skip("PostgreSQL is not installed")
     with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """One S3-compatible server for all tests of this process; each takes a place of its own in its bucket."""
+    with running_s3() as server:
         yield server
 
 
