@@ -110,11 +110,11 @@ class Lake:
 
     def sessions(self, dataset: str) -> list[date]:
         """The sessions that have a partition, oldest first."""
-        return sorted(self.marks(dataset))
+        return list(self.marks(dataset))
 
     def marks(self, dataset: str) -> dict[date, Mark]:
-        """Of each partition: another one once it is replaced."""
-        return self._partitions.marks(dataset)
+        """Of each partition, oldest first: another one once it is replaced."""
+        return dict(sorted(self._partitions.marks(dataset).items()))
 
     def files(self, dataset: str) -> list[Path]:
         """All partitions, as files that stand for some minutes."""
