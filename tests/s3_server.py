@@ -80,7 +80,7 @@ def running_s3():
 
 
 class Line:
-    """A port that passes everything on to the server; it counts requests by method, and may be cut after so many bytes to it."""
+    """A port that passes everything on to the server and keeps what was asked; it may be cut after so many bytes to the server."""
 
     def __init__(self, url):
         self._there = ("127.0.0.1", int(url.rpartition(":")[2]))

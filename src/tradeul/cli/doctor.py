@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.borders import FLAT_FILES_BUCKET, windows_of
+from tradeul.assemble.borders import windows_of
 from tradeul.assemble.filings import NO_CONTACT
-from tradeul.assemble.state import REAL_DATA, is_simulated, standing_catalog_url
+from tradeul.assemble.state import REAL_DATA, bucket_of, is_simulated, standing_catalog_url
 from tradeul.bus.embedded import server_binary
 from tradeul.bus.redis import Bus
 from tradeul.cli.maintenance import There, running_maintenance
@@ -30,11 +30,12 @@ from tradeul.market_calendar import nyse
 from tradeul.ops.start import free_port, usable_folder
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
-from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.flat_files import flat_files
 from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.vendor import VENDOR_REST, real_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
+from tradeul.store.lake_objects import check as check_bucket
 
 GIGABYTE = 1 << 30
 # The windows hold about half a gigabyte; a backfill and the tape some more.
@@ -86,7 +87,8 @@ async def examine(settings: Settings) -> list[Finding]:
     except StartError as error:
         return [Finding("mode", Grade.failure, str(error), "set MASSIVE_API_KEY, or start with --simulate")]
     there = await running_maintenance(settings)
-    findings = [_running(settings, there), *_folder(settings, simulated=simulated), await _bus(settings)]
+    findings = [_running(settings, there), *_folder(settings, simulated=simulated)]
+    findings += [*await asyncio.to_thread(_lake, settings, simulated=simulated), await _bus(settings)]
     if simulated:
         says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
         findings += [Finding("mode", Grade.ok, says, "for the real market set MASSIVE_API_KEY"), _clock(None)]
@@ -132,6 +134,18 @@ def _catalog(settings: Settings, *, simulated: bool) -> Finding:
     return Finding("catalog", Grade.ok, f"{place}: {partitions:,} partitions in the ledger")
 
 
+def _lake(settings: Settings, *, simulated: bool) -> list[Finding]:
+    """A bucket's; what it is tried with is taken away again."""
+    bucket = bucket_of(settings, simulated=simulated)
+    if bucket is None:
+        return []
+    try:
+        check_bucket(bucket, writes=True)
+    except StoreError as error:
+        return [Finding("lake", Grade.failure, str(error), "correct the setting; docs/servers.md says what to grant")]
+    return [Finding("lake", Grade.ok, f"{bucket.url} can be read and written")]
+
+
 async def _bus(settings: Settings) -> Finding:
     if settings.redis_url is None:
         try:
@@ -169,7 +183,7 @@ async def _vendor(settings: Settings, key: str) -> list[Finding]:
 async def _entitlements(settings: Settings, http: HttpClient, address: str) -> list[Finding]:
     """The mode that the key makes, and what each missing entitlement costs."""
     calendar, clock, vendor = nyse(), SystemClock(), real_vendor(settings, "")
-    files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
+    files = flat_files(clock, vendor)
     session = calendar.before(calendar.current_session(clock.now()), FILED_SESSIONS_AGO)[0]
     try:
         async with asyncio.timeout(PLAN_SECONDS):

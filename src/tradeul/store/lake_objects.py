@@ -135,8 +135,9 @@ def clear(bucket: Bucket) -> None:
     """Delete all objects. Raises StoreError."""
     store = bucket.store()
     with bucket.errors("deleted from", "s3:ListBucket and s3:DeleteObject"):
-        for some in obstore.list(store):
-            obstore.delete(store, [each["path"] for each in some])
+        names = [each["path"] for some in obstore.list(store) for each in some]
+        if names:
+            obstore.delete(store, names)
 
 
 class Objects:
