@@ -79,6 +79,10 @@ def running_s3():
         server.stop()
 
 
+def settings_of(bucket):
+    return {"lake_url": bucket.url, "lake_endpoint": bucket.endpoint, "lake_key": bucket.key, "lake_secret": bucket.secret}
+
+
 class Line:
     """A port that passes everything on to the server and keeps what was asked; it may be cut after so many bytes to the server."""
 
