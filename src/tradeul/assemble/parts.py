@@ -50,7 +50,7 @@ from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
-BUCKET_LOOK_SECONDS = 10.0  # a request of some 30 ms for each dataset, which delays the answers behind it
+BUCKET_LOOK_SECONDS = 10.0  # a request for each dataset, which the answers behind it wait for
 GATEWAY, SCANNER, FILINGS, HISTORICAL, API = "gateway", "scanner", "filings", "historical", "api"
 
 

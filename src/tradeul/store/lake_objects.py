@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import S3Store
 
-ROOM_BYTES = 4 << 30  # the default windows are a quarter of it
+ROOM_BYTES = 4 << 30  # several times the default windows
 IN_USE_SECONDS = 600  # since it was last asked for: who asked may still read it
 FETCHES = 8  # at once
 RETRIES, CONNECT_SECONDS = 3, 3.0
