@@ -158,3 +158,11 @@ def test_other_objects_of_the_bucket_are_no_partitions(s3, tmp_path):
     assert lake.sessions("d") == [SESSION]
     whole = lake_in(s3.bucket(url=f"s3://{BUCKET}"), tmp_path / "whole")  # no prefix
     assert whole.sessions("nothing") == []
+
+
+def test_who_asks_what_stands_is_told_soon_when_the_bucket_is_silent(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr("tradeul.store.lake_objects.LIST_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        lake = lake_in(s3.bucket(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"), tmp_path)
+        with pytest.raises(StoreError, match="could not be listed"):
+            lake.has("d", SESSION)

@@ -24,7 +24,7 @@ def s3_store(
     connect_seconds: float = CONNECT_SECONDS,
     whole_seconds: float = WHOLE_SECONDS,
 ) -> S3Store:
-    """``prefix``: of all names; ``retries``: of what failed on the way, or at the store."""
+    """``prefix``: of all names; ``retries``: of what failed on the way or at the store, none once it was silent for long."""
 
     def credentials() -> "S3Credential":
         return {"access_key_id": key, "secret_access_key": secret, "expires_at": None}
@@ -43,5 +43,5 @@ def s3_store(
             "read_timeout": timedelta(seconds=min(SILENT_SECONDS, whole_seconds)),
             "timeout": timedelta(seconds=whole_seconds),
         },
-        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=whole_seconds)},
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=min(SILENT_SECONDS, whole_seconds))},
     )

@@ -40,6 +40,7 @@ ROOM_BYTES = 4 << 30  # several times the default windows
 IN_USE_SECONDS = 600  # since it was last asked for: who asked may still read it
 FETCHES = 8  # at once
 RETRIES, CONNECT_SECONDS = 3, 3.0
+LIST_SECONDS = 5.0  # a page of a thousand names; who asks history waits for it
 CHECK_SECONDS = 6.0  # in all: with the start of a process, a person is told within ten
 WRITABLE = ".writable"  # put and deleted by `check`
 SESSION = re.compile(rf"/session=(\d{{4}}-\d\d-\d\d)/{re.escape(PART)}$")
@@ -146,7 +147,7 @@ class Objects:
     def __init__(self, bucket: Bucket, copies: Path, room_bytes: int = ROOM_BYTES) -> None:
         """``copies``: other processes may use the same folder, and another bucket."""
         self._bucket, self._copies, self._room_bytes = bucket, copies, room_bytes
-        self._store = bucket.store()
+        self._store, self._listing = bucket.store(), bucket.store(whole_seconds=LIST_SECONDS)
 
     def name(self, dataset: str, session: date) -> str:
         return f"{self._bucket.url.rstrip('/')}/{_key(dataset, session)}"
@@ -192,7 +193,7 @@ class Objects:
     def _listed(self, dataset: str, session: date | None) -> "dict[date, ObjectMeta]":
         prefix = dataset if session is None else f"{dataset}/session={session}"
         with self._bucket.errors("listed", "s3:ListBucket"):
-            metas = [meta for some in obstore.list(self._store, prefix) for meta in some]
+            metas = [meta for some in obstore.list(self._listing, prefix) for meta in some]
         named = ((SESSION.search(meta["path"]), meta) for meta in metas)
         return {date.fromisoformat(match[1]): meta for match, meta in named if match}
 
