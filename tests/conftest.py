@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from tests.postgres import binaries, running_postgres
 from tests.redis_server import running_redis
+from tests.s3_server import running_s3
 from tests.valkey_cluster import running_cluster
 
 # A deadline is a timing assertion: on a busy machine it fails what is right.
@@ -63,6 +64,13 @@ def server():
     """Redis with a password, likewise."""
     with running_redis() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """One S3-compatible server for all tests of this process; each takes a place of its own in its bucket."""
+    with running_s3() as server:
+        yield server
 
 
 TIMESCALE = os.environ.get("TRADEUL_TEST_TIMESCALE_URL")

@@ -96,3 +96,19 @@ def test_tickers_are_given_by_commas(monkeypatch):
 def test_an_empty_variable_is_unset(monkeypatch):
     monkeypatch.setenv("TRADEUL_API_PORT", "")
     assert load_settings().api_port == 8000
+
+
+@pytest.mark.parametrize("url", ["https://bucket/lake", "s3://", "s3://key:secret@bucket/lake", "s3://bucket?secret", "secret"])
+def test_a_wrong_lake_is_named_without_what_it_may_hold(monkeypatch, url):
+    monkeypatch.setenv("TRADEUL_LAKE_URL", url)
+    with pytest.raises(SettingsError, match=r"TRADEUL_LAKE_URL=.*s3://bucket/prefix is expected") as refused:
+        load_settings()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("given", "lacks"), [({}, "KEY"), ({"KEY": "k"}, "SECRET")])
+def test_a_bucket_without_its_keys_is_refused(monkeypatch, given, lacks):
+    for name, value in ({"URL": "s3://bucket/lake"} | given).items():
+        monkeypatch.setenv(f"TRADEUL_LAKE_{name}", value)
+    with pytest.raises(SettingsError, match=f"TRADEUL_LAKE_{lacks} is not set, and TRADEUL_LAKE_URL=s3://bucket/lake is asked with it"):
+        load_settings()

@@ -70,6 +70,13 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _lake_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+        raise PydanticCustomError("lake_url", "an address as s3://bucket/prefix is expected, without keys")
+    return value.rstrip("/")
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
@@ -78,7 +85,7 @@ def _http_url(value: str) -> str:
 
 
 HttpUrl: TypeAlias = Annotated[str, AfterValidator(_http_url)]
-SECRET = ("database_url", "redis_url")  # they may hold a password
+SECRET = ("database_url", "redis_url", "lake_url", "lake_secret")  # they may hold a password
 
 
 class Settings(BaseSettings):
@@ -104,6 +111,11 @@ class Settings(BaseSettings):
     gateway_url: HttpUrl | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
+    lake_url: Annotated[str, AfterValidator(_lake_url)] | None = None
+    lake_endpoint: HttpUrl | None = None
+    lake_region: str = "us-east-1"
+    lake_key: str | None = None
+    lake_secret: str | None = None
     vendor_rest: str | None = None
     vendor_stream: str | None = None
     vendor_files: str | None = None
@@ -138,6 +150,13 @@ class Settings(BaseSettings):
     simulator_edgar: Path | None = None
     simulator_skip_closed: bool = True
     simulator_faults: str = ""
+
+    @model_validator(mode="after")
+    def _lake_has_keys(self) -> Self:
+        for name in ("lake_key", "lake_secret"):
+            if self.lake_url is not None and getattr(self, name) is None:
+                raise ValueError(f"TRADEUL_{name.upper()} is not set, and TRADEUL_LAKE_URL={self.lake_url} is asked with it")
+        return self
 
     @model_validator(mode="after")
     def _wakes_in_order(self) -> Self:

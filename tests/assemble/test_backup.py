@@ -126,6 +126,26 @@ def test_the_lake_comes_too_when_asked(filled, tmp_path):
     assert set(manifest.files) == kept | {f"lake/ohlc_daily/session={ROW.session}/part.parquet"}
 
 
+def test_a_lake_in_a_bucket_is_no_part_of_a_backup_and_neither_way_is_taken_for_it(filled, tmp_path):
+    """Without a bucket that answers: none is asked."""
+    ours, kept = filled()
+    bucket = {"lake_url": "s3://bucket/lake", "lake_key": "k", "lake_secret": "s", "lake_endpoint": "http://127.0.0.1:1"}
+    in_bucket = Settings(state=ours.state, **bucket)
+    with pytest.raises(
+        StoreError, match="The lake is in s3://bucket/lake, and a backup holds what is in the state folder: leave out --lake"
+    ):
+        backup(in_bucket, tmp_path / "backup", NOW, simulate=False, lake=True)
+    assert not (tmp_path / "backup").exists()
+    backup(ours, tmp_path / "with", NOW, simulate=False, lake=False)
+    with pytest.raises(StoreError, match="TRADEUL_LAKE_URL=s3://bucket/lake is set: unset it to restore, and copy the folder lake"):
+        restore(Settings(state=tmp_path / "back", **bucket), tmp_path / "with")
+    assert not (tmp_path / "back").exists()
+    manifest = backup(in_bucket, tmp_path / "backup", NOW, simulate=False, lake=False)
+    assert set(manifest.files) == {name for name in kept if not name.startswith("lake/")}
+    restore(Settings(state=tmp_path / "back", **bucket), tmp_path / "backup")
+    assert set(sums(tmp_path / "back")) == set(manifest.files)
+
+
 def test_a_lake_that_maintenance_loads_meanwhile_makes_no_backup(filled, tmp_path, monkeypatch):
     ours, _ = filled()
 

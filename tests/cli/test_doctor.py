@@ -10,6 +10,7 @@ from aiohttp import web
 from sqlalchemy.engine import make_url
 
 from tests.product import PORTS
+from tests.s3_server import settings_of
 from tradeul.cli.doctor import Grade, examine, show
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
@@ -138,3 +139,16 @@ async def test_a_clock_that_is_wrong_is_held_against_the_vendors(tmp_path, monke
     async with vendor(200, []) as address:
         findings = await examine(with_key(tmp_path, monkeypatch, address))
     assert {each.about: each.grade for each in findings}["clock"] is Grade.ok
+
+
+async def test_a_bucket_is_tried_and_a_wrong_setting_of_it_named(tmp_path, s3):
+    bucket = s3.bucket()
+    fine = await found("lake", tmp_path, **settings_of(bucket))
+    assert (fine.grade, fine.says) == (Grade.ok, f"{bucket.url}/simulated can be read and written")
+    assert list(bucket.store().list()) == []
+    for wrong, names in (
+        ({"lake_secret": "no"}, "TRADEUL_LAKE_SECRET"),
+        ({"lake_endpoint": "http://127.0.0.1:1"}, "TRADEUL_LAKE_ENDPOINT"),
+    ):
+        bad = await found("lake", tmp_path, **settings_of(bucket) | wrong)
+        assert bad.grade is Grade.failure and names in bad.says

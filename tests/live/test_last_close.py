@@ -1,10 +1,12 @@
 """A session by its daily bars, from a real lake; and when live shows it."""
 
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
 
+from tests.s3_server import Line
 from tradeul.clock import SteppedClock
 from tradeul.live.last_close import COLUMNS, Closes, close_frame
 from tradeul.live.service import LiveService
@@ -12,6 +14,7 @@ from tradeul.market_calendar import Phase, nyse
 from tradeul.records.bars import StreamBar, StreamBatch
 from tradeul.records.entitlements import Mode
 from tradeul.store.lake import Lake
+from tradeul.store.lake_objects import Objects
 
 FRIDAY, MONDAY = date(2025, 2, 14), date(2025, 2, 18)  # 2025-02-17 is a holiday
 HOURS = nyse().hours(FRIDAY)
@@ -72,6 +75,21 @@ def test_an_unreadable_partition_leaves_the_close_that_is_held(lake):
     lake.path("ohlc_daily", MONDAY).write_bytes(b"PAR1 no more")
     closes.look(MONDAY)
     assert closes.newest.session == FRIDAY
+
+
+def test_a_bucket_that_went_away_leaves_the_close_that_is_held(s3, tmp_path):
+    with closing(Line(s3.url)) as line:
+        lake = Lake(tmp_path / "lake", "test", True, Objects(s3.bucket(endpoint=line.url), tmp_path / "copies"))
+        lake.write("ohlc_daily", FRIDAY, bars(AAA=20.0), "REST")
+        closes = Closes(lake, nyse())
+        closes.look(MONDAY)
+        lake.write("ohlc_daily", MONDAY, bars(AAA=22.0), "REST")
+        line.cut_after_bytes = 0
+        closes.look(MONDAY)
+        assert closes.newest.session == FRIDAY
+        line.cut_after_bytes = None
+        closes.look(MONDAY)
+        assert closes.newest.session == MONDAY
 
 
 def test_without_live_prices_the_last_close_is_shown_until_the_next_is_there(lake):

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import date, time
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from tradeul.records.bars import DailyBar, IntradayBar
 from tradeul.records.tickers import FreeFloat, ShortInterest, Ticker, TickerDetails
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
+from tradeul.store.lake_objects import Bucket, Objects
 from tradeul.store.timescale import Mirror
 
 CALENDAR = nyse()
@@ -144,6 +146,13 @@ def catalog_of(root):
     return told.read_text() if told.exists() else f"sqlite:///{root / 'catalog.db'}"
 
 
+def lake_of(root):
+    """Likewise a bucket's."""
+    told = root / "bucket.json"
+    bucket = msgspec.json.decode(told.read_bytes(), type=Bucket) if told.exists() else None
+    return Lake(root / "lake", "test", simulated=True, partitions=None if bucket is None else Objects(bucket, root / "lake-copies"))
+
+
 class House:
     """Maintenance on its borders, in one folder; `restart` is a new process on the same state."""
 
@@ -155,7 +164,7 @@ class House:
     def restart(self):
         if self.catalog is not None:
             self.catalog.close()
-        self.lake = Lake(self.root / "lake", "test", simulated=True)
+        self.lake = lake_of(self.root)
         self.catalog_url = catalog_of(self.root)
         self.catalog = Catalog(self.catalog_url)
         self.mirror = Mirror(self.catalog_url, self.catalog) if self.windows.mirror else None
@@ -182,7 +191,7 @@ async def make_house(tmp_path):
         stack.push_async_callback(server.stop)
         houses = []
 
-        async def make(now=START, windows=WINDOWS, catalog_url=None, **market):
+        async def make(now=START, windows=WINDOWS, catalog_url=None, bucket=None, **market):
             clock = SteppedClock(now)
             bus = Bus(server.url, clock)
             stack.push_async_callback(bus.close)
@@ -191,6 +200,8 @@ async def make_house(tmp_path):
             root.mkdir()
             if catalog_url is not None:
                 (root / "catalog.url").write_text(catalog_url)
+            if bucket is not None:
+                (root / "bucket.json").write_bytes(msgspec.json.encode(bucket))
             houses.append(House(root, bus, clock, SmallMarket(clock, **market), windows))
             houses[-1].bus_url = server.url  # for other processes
             return houses[-1]

@@ -47,7 +47,7 @@ async def killed(target, *arguments):
 
 CASES = [(*place, point, "sqlite") for place in PLACES for point in POINTS]
 SAMPLE = [case for number, case in enumerate(CASES) if number // len(POINTS) % len(POINTS) == number % len(POINTS)]
-CASES += [(*case[:-1], "postgresql") for case in CASES]
+CASES += [(*case[:-1], kind) for kind in ("postgresql", "bucket") for case in CASES]
 SAMPLE += [("ohlc_daily", 4, False, "during its note", "postgresql")]
 
 
@@ -57,21 +57,27 @@ def small_batches(monkeypatch):
 
 
 @pytest.fixture
-def catalog_url(request):
-    """None: a file in the house's folder."""
-    return lambda kind: request.getfixturevalue("postgres").new_database() if kind == "postgresql" else None
+def stores(request):
+    """Where the house's catalog and lake are, if not in its folder."""
+
+    def chosen(kind):
+        if kind == "postgresql":
+            return {"catalog_url": request.getfixturevalue("postgres").new_database()}
+        return {"bucket": request.getfixturevalue("s3").bucket()} if kind == "bucket" else {}
+
+    return chosen
 
 
 @pytest.mark.parametrize(
-    ("dataset", "count", "ranged", "point", "catalog"),
+    ("dataset", "count", "ranged", "point", "kind"),
     [case if case in SAMPLE else pytest.param(*case, marks=pytest.mark.long) for case in CASES],
 )
-async def test_a_task_killed_at_any_point_is_taken_up_there(make_house, catalog_url, dataset, count, ranged, point, catalog):
+async def test_a_task_killed_at_any_point_is_taken_up_there(make_house, stores, dataset, count, ranged, point, kind):
     if "points" not in NEVER_KILLED:
         twin = await make_house(windows=SMALL, tickers=FEW)
         assert (await twin.service.reconcile()).success
         NEVER_KILLED["points"] = await ends(twin)
-    house = await make_house(windows=SMALL, tickers=FEW, catalog_url=catalog_url(catalog))
+    house = await make_house(windows=SMALL, tickers=FEW, **stores(kind))
     await killed(die_at, house.root, house.bus_url, START, dataset, point, count, ranged)
     stood = complete(house)
     assert len(stood) < len(NEVER_KILLED["points"][0])
@@ -121,16 +127,19 @@ async def lives_through(house, simulator, lasted, dice=None, kills=0):
 
 
 @pytest.mark.parametrize(
-    ("seed", "catalog"),
-    [(0, "sqlite"), *(pytest.param(seed, kind, marks=pytest.mark.long) for kind in ("sqlite", "postgresql") for seed in range(1, 6))],
+    ("seed", "kind"),
+    [
+        (0, "sqlite"),
+        *(pytest.param(seed, kind, marks=pytest.mark.long) for kind in ("sqlite", "postgresql", "bucket") for seed in range(1, 6)),
+    ],
 )
-async def test_a_cycle_killed_ten_times_at_random_ends_as_if_never_killed(make_house, catalog_url, seed, catalog):
+async def test_a_cycle_killed_ten_times_at_random_ends_as_if_never_killed(make_house, stores, seed, kind):
     lasted = {}
     if "cycle" not in NEVER_KILLED:
         twin = await make_house(windows=SMALL)
         async with supplied(twin) as simulator:
             NEVER_KILLED["cycle"] = await lives_through(twin, simulator, lasted), lasted
-    house = await make_house(windows=SMALL, catalog_url=catalog_url(catalog))
+    house = await make_house(windows=SMALL, **stores(kind))
     undisturbed, lasted = NEVER_KILLED["cycle"]
     async with supplied(house) as simulator:
         assert await lives_through(house, simulator, lasted, random.Random(seed), kills=2) == undisturbed

@@ -70,7 +70,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready, s
     ports = [f"{name}_port" for name in SERVICES if name in chosen]
     ports += ["simulator_port"] if simulated and MAINTENANCE in chosen else []
     roles = [name for name in ROLES if name in chosen]
-    with claimed_state(settings, roles, ports, simulated=simulated, fresh=fresh, database=is_stored(chosen)) as state:
+    with claimed_state(settings, roles, ports, simulated=simulated, fresh=fresh, stores=is_stored(chosen)) as state:
         log_name = "-".join(name for name in SERVICES if name in chosen) if is_apart else "tradeul"
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty(), name=log_name)
         async with AsyncExitStack() as stack:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tradeul import __version__
 from tradeul.assemble.parts import ROLES
-from tradeul.assemble.state import REAL_DATA, SIMULATED, catalog_file, catalog_url, standing_catalog_url, state_folder
+from tradeul.assemble.state import LAKE, REAL_DATA, SIMULATED, catalog_file, catalog_url, standing_catalog_url, state_folder
 from tradeul.errors import StoreError
 from tradeul.ops.start import sole_owner, usable_folder
 from tradeul.records.partitions import LedgerRow
@@ -27,7 +27,7 @@ from tradeul.store.databases import is_server
 
 OF_FOLDER = ("lists/*.toml", REAL_DATA)
 NO_VENDOR_HAS = "lake/membership/session=*/part.parquet"  # of the lake what cannot be loaded anew
-OF_MARKET = ("tape/session=*", "membership/*.log", NO_VENDOR_HAS, "alarms.json", "market.json", "clock.json")
+OF_MARKET = ("tape/session=*", "membership/*.log", "alarms.json", "market.json", "clock.json")
 OF_LAKE = ("lake/[!.]*/session=*/part.parquet",)
 
 
@@ -37,13 +37,19 @@ def backup(settings: Settings, folder: Path, now: datetime, *, simulate: bool, l
     Raises:
         StoreError: there is nothing to back up, the folder is not empty, or something could not be read or written.
     """
+    if lake and settings.lake_url is not None:
+        raise StoreError(
+            f"The lake is in {settings.lake_url}, and a backup holds what is in the state folder: leave out --lake, and have the bucket "
+            "keep earlier versions, or copied elsewhere."
+        )
     simulated = simulate or not (settings.state / REAL_DATA).exists()
     url = standing_catalog_url(settings, simulated=simulated)
     if url is None:
         raise StoreError(f"{state_folder(settings, simulated=simulated)} holds no catalog yet, so there is nothing to back up.")
     form, name = form_to_copy(url), _catalog_name(settings, simulated)
     market = f"{SIMULATED}/" if simulated else ""
-    kept = [*OF_FOLDER, *(market + pattern for pattern in (*OF_MARKET, *(OF_LAKE if lake else ())))]
+    of_lake = () if settings.lake_url is not None else OF_LAKE if lake else (NO_VENDOR_HAS,)
+    kept = [*OF_FOLDER, *(market + pattern for pattern in (*OF_MARKET, *of_lake))]
 
     def make(files: Path) -> Manifest:
         ledger = _ledger(url) if lake else None
@@ -66,6 +72,11 @@ def restore(settings: Settings, folder: Path) -> Manifest:
         StoreError: it is not empty, the backup is not whole, or something could not be written; then nothing is left of it.
     """
     manifest = read_backup(folder)
+    if settings.lake_url is not None and any(f"/{LAKE}/" in f"/{name}" for name in manifest.files):
+        raise StoreError(
+            f"{folder} holds files of a lake, and TRADEUL_LAKE_URL={settings.lake_url} is set: unset it to restore, and copy the folder "
+            f"{LAKE} of the state folder into the bucket then."
+        )
     state, url = settings.state, catalog_url(settings, simulated=manifest.simulated)
     if not (state / LOCKS).exists():
         check_empty(state)

@@ -9,8 +9,16 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
-from tradeul import __version__
-from tradeul.assemble.state import MAINTENANCE, SIMULATOR, SIMULATOR_PID, callers_of, catalog_url, simulated_clock, simulator_host
+from tradeul.assemble.state import (
+    MAINTENANCE,
+    SIMULATOR,
+    SIMULATOR_PID,
+    callers_of,
+    catalog_url,
+    lake_of,
+    simulated_clock,
+    simulator_host,
+)
 from tradeul.bus.cluster import bus_at
 from tradeul.bus.connection import reached
 from tradeul.bus.embedded import EmbeddedServer
@@ -24,7 +32,7 @@ from tradeul.ops.alarms import Alarms
 from tradeul.ops.child import Child
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
-from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.flat_files import PolygonFlatFiles, flat_files
 from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.vendor import Vendor, real_vendor, simulated_vendor
 from tradeul.settings import Settings
@@ -34,7 +42,6 @@ from tradeul.store.lake import Lake
 from tradeul.store.leadership import Leadership
 from tradeul.store.timescale import Mirror
 
-FLAT_FILES_BUCKET = "flatfiles"
 PROBE_SECONDS = 20.0  # wall time that a start waits to learn what the key may ask
 
 log = structlog.get_logger()
@@ -109,7 +116,7 @@ async def start_borders(
         runs.append(server.run)
         bus = Bus(server.url, clock)
     else:
-        bus = await bus_at(settings.redis_url, clock, wait=True)  # `redis_there` was asked before: it went since, if at all
+        bus = await bus_at(settings.redis_url, clock, wait=True)  # it answered `redis_there`: if it went since, it comes again
     stack.push_async_callback(bus.close)
     child: Child | None = None
     if simulated and invents:
@@ -134,14 +141,14 @@ def windows_of(settings: Settings) -> Windows:
 
 async def open_stores(settings: Settings, place: Place) -> Stores:
     catalog = await asyncio.to_thread(Catalog, catalog_url(settings, simulated=place.simulated))
-    return Stores(catalog, Lake(place.state / "lake", __version__, place.simulated))
+    return Stores(catalog, lake_of(settings, place.state, simulated=place.simulated))
 
 
 async def ask_vendor(settings: Settings, place: Place, bus: Bus, stack: AsyncExitStack) -> Asking:
     """Raises Unauthorized: the vendor refuses the key."""
     http = HttpClient(place.clock, settings.requests_per_minute, settings.concurrency, place.vendor.key)
     await stack.enter_async_context(http)
-    files = PolygonFlatFiles(place.clock, place.vendor.files, FLAT_FILES_BUCKET, place.vendor.files_key, place.vendor.files_secret)
+    files = flat_files(place.clock, place.vendor)
     access = await known_access(settings, place, bus, http, files)
     access.on_change(lambda: http.limit_to(access.per_minute))
     return Asking(http, files, access)

@@ -43,7 +43,7 @@ from tradeul.scanner.membership import Membership
 from tradeul.scanner.server import ScannerServer
 from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
-from tradeul.store.by_ticker import ByTicker, Looked
+from tradeul.store.by_ticker import LOOK_SECONDS, ByTicker, Looked
 from tradeul.store.filings import FilingsStore
 from tradeul.store.layouts import LayoutStore
 from tradeul.store.list_files import ListFiles
@@ -51,6 +51,7 @@ from tradeul.store.membership_log import MembershipLog
 from tradeul.store.tape import TapeFiles
 
 SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
+BUCKET_LOOK_SECONDS = 10.0  # a request for each dataset, which the answers behind it wait for
 GATEWAY, FILINGS, HISTORICAL, API = "gateway", "filings", "historical", "api"
 
 
@@ -172,7 +173,8 @@ async def api(at: Bench) -> Part:
 
 
 def history_routes(settings: Settings, place: Place, stores: Stores) -> HistoryRoutes:
-    rows, ledger = ByTicker(stores.lake, place.state), Looked(stores.catalog.ledger)
+    look_seconds = LOOK_SECONDS if settings.lake_url is None else BUCKET_LOOK_SECONDS
+    rows, ledger = ByTicker(stores.lake, place.state, look_seconds=look_seconds), Looked(stores.catalog.ledger)
     kept = Kept(settings.daily_sessions, settings.slot_sessions, settings.rvol_sessions)
     return HistoryRoutes(Past(stores.lake, rows, ledger, place.calendar, place.clock, kept), place.bus.ask_for_minutes)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from tradeul import __version__
 from tradeul.clock import SimulatedClock
 from tradeul.errors import StartError
 from tradeul.market_calendar import NEW_YORK, Calendar
@@ -19,13 +20,18 @@ from tradeul.settings import Settings
 from tradeul.store.backups import check_whole
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import drop_schema, form_of, in_schema
+from tradeul.store.lake import Lake
+from tradeul.store.lake_objects import Bucket, Objects
+from tradeul.store.lake_objects import check as check_bucket
+from tradeul.store.lake_objects import clear as clear_bucket
 
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
-SIMULATED = "simulated"  # the folder, and the schema on a server
+SIMULATED = "simulated"  # the folder, also in a bucket, and the schema on a server
+LAKE, COPIES = "lake", "lake-copies"
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
 SCANNER = "scanner"
-LAKE_WRITERS = (MAINTENANCE, SCANNER)
+LAKE_WRITERS = frozenset({MAINTENANCE, SCANNER})
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
 
@@ -46,29 +52,32 @@ def state_folder(settings: Settings, *, simulated: bool) -> Path:
 
 
 def lake_folder(settings: Settings, *, simulated: bool) -> Path:
-    return state_folder(settings, simulated=simulated) / "lake"
+    return state_folder(settings, simulated=simulated) / LAKE
 
 
 @contextmanager
 def claimed_state(
-    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False, database: bool = True
+    settings: Settings, roles: Sequence[str], ports: Sequence[str], *, simulated: bool, fresh: bool = False, stores: bool = True
 ) -> Iterator[Path]:
     """The folder of this run, ours alone in these roles while the context lasts; the settings' ports are free.
 
-    ``database``: whether it is used. Raises what makes it impossible, before anything is touched.
+    ``stores``: whether catalog and lake are used. Raises what makes it impossible, before anything is touched.
     """
     callers_of(settings)
-    if database and settings.database_url is not None:
+    if stores and settings.database_url is not None:
         form_of(catalog_url(settings, simulated=simulated))
+    bucket, writes_lake = bucket_of(settings, simulated=simulated), not LAKE_WRITERS.isdisjoint(roles)
+    if stores and bucket is not None:
+        check_bucket(bucket, writes=writes_lake)
     root = usable_folder(settings.state)
     with ExitStack() as stack:
         (root / "locks").mkdir(exist_ok=True)
         for role in roles:
             stack.enter_context(sole_owner(root, role))
         check_whole(root)
-        if database and not fresh and (catalog := catalog_file(settings, simulated=simulated)).exists() and settings.database_url is None:
+        if stores and not fresh and (catalog := catalog_file(settings, simulated=simulated)).exists() and settings.database_url is None:
             form_of(f"sqlite:///{catalog}")
-        if any(role in LAKE_WRITERS for role in roles):
+        if writes_lake:
             usable_folder(lake_folder(settings, simulated=simulated), "lake")
         if MAINTENANCE in roles:  # the simulated vendor is its child
             (root / "locks" / ADDRESS).unlink(missing_ok=True)
@@ -81,6 +90,8 @@ def claimed_state(
             shutil.rmtree(root / SIMULATED, ignore_errors=True)
             if settings.database_url is not None:
                 drop_schema(settings.database_url, SIMULATED)
+            if bucket is not None:
+                clear_bucket(bucket)
         yield usable_folder(state_folder(settings, simulated=simulated))
 
 
@@ -89,6 +100,21 @@ def catalog_url(settings: Settings, *, simulated: bool) -> str:
     if settings.database_url is None:
         return f"sqlite:///{catalog_file(settings, simulated=simulated)}"
     return in_schema(settings.database_url, SIMULATED) if simulated else settings.database_url
+
+
+def bucket_of(settings: Settings, *, simulated: bool) -> Bucket | None:
+    """Where the lake's partitions are; None: in the state folder. The simulated market's lie in a folder of their own."""
+    if settings.lake_url is None:
+        return None
+    keys = settings.lake_key or "", settings.lake_secret or ""
+    bucket = Bucket(settings.lake_url, *keys, settings.lake_endpoint, settings.lake_region)
+    return bucket.within(SIMULATED) if simulated else bucket
+
+
+def lake_of(settings: Settings, state: Path, *, simulated: bool) -> Lake:
+    """``state``: of that market. What is half done is kept in it, and copies of what a bucket holds."""
+    bucket = bucket_of(settings, simulated=simulated)
+    return Lake(state / LAKE, __version__, simulated, None if bucket is None else Objects(bucket, state / COPIES))
 
 
 def standing_catalog_url(settings: Settings, *, simulated: bool) -> str | None:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.borders import FLAT_FILES_BUCKET, redis_there, windows_of
+from tradeul.assemble.borders import redis_there, windows_of
 from tradeul.assemble.filings import NO_CONTACT
-from tradeul.assemble.state import REAL_DATA, is_simulated, lake_folder, standing_catalog_url
+from tradeul.assemble.state import REAL_DATA, bucket_of, is_simulated, lake_folder, standing_catalog_url
 from tradeul.bus.embedded import server_binary
 from tradeul.cli.maintenance import There, running_maintenance
 from tradeul.clock import SystemClock
@@ -30,13 +30,14 @@ from tradeul.market_calendar import nyse
 from tradeul.ops.start import free_port, usable_folder
 from tradeul.providers.http import HttpClient
 from tradeul.providers.polygon.client import PolygonClient
-from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.flat_files import flat_files
 from tradeul.providers.polygon.probe import PolygonProbe
 from tradeul.providers.polygon.vendor import VENDOR_REST, real_vendor
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import SETTING as DATABASE_SETTING
 from tradeul.store.databases import form_of
+from tradeul.store.lake_objects import check as check_bucket
 
 GIGABYTE = 1 << 30
 # The windows hold about half a gigabyte; a backfill and the tape some more.
@@ -89,8 +90,9 @@ async def examine(settings: Settings) -> list[Finding]:
         return [Finding("mode", Grade.failure, str(error), "set MASSIVE_API_KEY, or start with --simulate")]
     there = await running_maintenance(settings)
     # At once: a server that says nothing costs seconds, and a person waits.
-    folder, bus = await asyncio.gather(asyncio.to_thread(_folder, settings, simulated=simulated), _bus(settings))
-    findings = [_running(settings, there), *folder, bus]
+    asked = asyncio.to_thread(_folder, settings, simulated=simulated), asyncio.to_thread(_lake, settings, simulated=simulated)
+    folder, lake, bus = await asyncio.gather(*asked, _bus(settings))
+    findings = [_running(settings, there), *folder, lake, bus]
     if simulated:
         says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
         findings += [Finding("mode", Grade.ok, says, "for the real market set MASSIVE_API_KEY"), _clock(None)]
@@ -118,19 +120,8 @@ def _folder(settings: Settings, *, simulated: bool) -> list[Finding]:
     return [
         Finding("state folder", Grade.ok, f"{folder} can be written; it holds {' and '.join(kinds) or 'no'} data"),
         Finding("disk", grade, f"{free / GIGABYTE:,.1f} GB free", remedy),
-        _lake(lake_folder(settings, simulated=simulated)),
         _catalog(settings, simulated=simulated),
     ]
-
-
-def _lake(folder: Path) -> Finding:
-    if not folder.exists():
-        return Finding("lake", Grade.ok, "to be made by the first run of maintenance")
-    try:
-        usable_folder(folder, "lake")
-    except StartError as error:
-        return Finding("lake", Grade.failure, str(error), "make it writable, or set TRADEUL_STATE to another folder")
-    return Finding("lake", Grade.ok, f"{folder} can be written")
 
 
 def _catalog(settings: Settings, *, simulated: bool) -> Finding:
@@ -150,6 +141,23 @@ def _catalog(settings: Settings, *, simulated: bool) -> Finding:
     except StoreError as error:
         return Finding("catalog", Grade.failure, str(error), remedy)
     return Finding("catalog", Grade.ok, f"{place}: {partitions:,} partitions in the ledger")
+
+
+def _lake(settings: Settings, *, simulated: bool) -> Finding:
+    """What a bucket is tried with is taken away again."""
+    bucket, folder = bucket_of(settings, simulated=simulated), lake_folder(settings, simulated=simulated)
+    try:
+        if bucket is not None:
+            check_bucket(bucket, writes=True)
+            return Finding("lake", Grade.ok, f"{bucket.url} can be read and written")
+        if not folder.exists():
+            return Finding("lake", Grade.ok, "to be made by the first run of maintenance")
+        usable_folder(folder, "lake")
+    except StoreError as error:
+        return Finding("lake", Grade.failure, str(error), "correct the setting; docs/servers.md says what to grant")
+    except StartError as error:
+        return Finding("lake", Grade.failure, str(error), "make it writable, or set TRADEUL_STATE to another folder")
+    return Finding("lake", Grade.ok, f"{folder} can be written")
 
 
 async def _bus(settings: Settings) -> Finding:
@@ -185,7 +193,7 @@ async def _vendor(settings: Settings, key: str) -> list[Finding]:
 async def _entitlements(settings: Settings, http: HttpClient, address: str) -> list[Finding]:
     """The mode that the key makes, and what each missing entitlement costs."""
     calendar, clock, vendor = nyse(), SystemClock(), real_vendor(settings, "")
-    files = PolygonFlatFiles(clock, vendor.files, FLAT_FILES_BUCKET, vendor.files_key, vendor.files_secret)
+    files = flat_files(clock, vendor)
     session = calendar.before(calendar.current_session(clock.now()), FILED_SESSIONS_AGO)[0]
     try:
         async with asyncio.timeout(PLAN_SECONDS):

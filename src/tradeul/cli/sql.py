@@ -12,28 +12,35 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.state import is_simulated, standing_catalog, state_folder
+from tradeul.assemble.state import COPIES, LAKE, is_simulated, lake_of, standing_catalog, state_folder
 from tradeul.errors import NotKept
 from tradeul.records.partitions import LedgerRow
 from tradeul.settings import Settings
 from tradeul.store.filings import FilingsStore
 from tradeul.store.filings_files import write_files
-from tradeul.store.lake_sql import select, views_aside
+from tradeul.store.lake import Lake
+from tradeul.store.lake_sql import datasets_of, select, views_aside
 
 SHOWN_ROWS = 100
 SHOWN_CHARACTERS = 40
 
 
 async def sql(settings: Settings, statement: str) -> int:
-    """Raises QuestionRefused: what is asked cannot be asked so; NotKept: the folder has no lake."""
+    """Raises QuestionRefused: what is asked cannot be asked so; NotKept: the folder has no lake; StoreError: the bucket does not answer."""
     simulated = is_simulated(settings)
     state = state_folder(settings, simulated=simulated)
-    lake = state / "lake"
-    if not lake.is_dir():
+    lake, files = state / LAKE, None
+    if settings.lake_url is not None:
+        lake, files = state / COPIES, await asyncio.to_thread(_fetched, lake_of(settings, state, simulated=simulated), statement)
+    elif not lake.is_dir():
         raise NotKept(f"{state} has no lake yet: `tradeul up` or `tradeul maintain` loads one.")
     with tempfile.TemporaryDirectory(prefix="tradeul-sql-") as folder:
         ledger = await asyncio.to_thread(_read_catalog, settings, simulated, statement, Path(folder))
-        return await _say(select(lake, ledger, statement, aside=Path(folder)))
+        return await _say(select(lake, ledger, statement, aside=Path(folder), files=files))
+
+
+def _fetched(lake: Lake, statement: str) -> dict[str, list[Path]]:
+    return {dataset: lake.files(dataset) for dataset in datasets_of(statement)}
 
 
 async def _say(rows: AsyncGenerator[bytes, None]) -> int:

@@ -35,10 +35,11 @@ class Closes:
 
     def look(self, current: date) -> None:
         """Blocks: use a thread. A partition that cannot be read is maintenance's to mend; the one held stays."""
-        session = max((each for each in self._lake.sessions(DATASET) if each <= current), default=None)
-        if session is None:
-            return
+        session = None
         try:
+            session = max((each for each in self._lake.sessions(DATASET) if each <= current), default=None)
+            if session is None:
+                return
             found = session, self._lake.footer(DATASET, session).get("checksum", "")
             if found == self._held:
                 return

@@ -12,7 +12,7 @@ rules of `ledger.py`.
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -65,9 +65,14 @@ class Parts(msgspec.Struct, frozen=True):
     requests: Callable[[], int] | None = None  # made with the vendor's key so far
 
 
-def gone(lake: Lake, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+def standing(lake: Lake) -> set[Key]:
+    """All partitions that stand."""
+    return {(dataset, session) for dataset in DATASETS for session in lake.sessions(dataset)}
+
+
+def gone(standing: Container[Key], rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     """A completed partition whose file is gone is not complete."""
-    lost = [row for row in rows if row.checksum is not None and not lake.has(row.dataset, row.session)]
+    lost = [row for row in rows if row.checksum is not None and (row.dataset, row.session) not in standing]
     return [rules.forgotten(row, "its file is gone from the lake") for row in lost]
 
 
@@ -81,6 +86,7 @@ class Reconciliation:
         self._in_thread, self._begin, self._requests = parts.in_thread, parts.begin, parts.requests
         self._requests_before = self._requests() if self._requests else 0
         self._ledger: dict[Key, LedgerRow] = {}
+        self._standing: set[Key] = set()  # in the lake
         self._asked: dict[Step, asyncio.Task[Landing]] = {}
         self._given_up: set[tuple[str, bool]] = set()  # (dataset, ranged) that the vendor refuses or cannot serve now
         self._in_a_row: Counter[tuple[str, bool]] = Counter()
@@ -228,6 +234,7 @@ class Reconciliation:
         by_session = {row.session: row for row in begun}
         rows = [rules.landed(by_session[result.session], result, self._schedule, self._clock.now()) for result in results]
         await self._note(rows)
+        self._standing |= {(row.dataset, row.session) for row in rows if row.checksum is not None}
         self._again -= {(row.dataset, row.session) for row in rows}
         for row in rows:
             if row.state is State.FAILED:
@@ -261,7 +268,8 @@ class Reconciliation:
         """The ledger, held to what stands."""
         rows = await self._in_thread(self._catalog.ledger)
         self._ledger = {(row.dataset, row.session): row for row in rows}
-        await self._note(await self._in_thread(lambda: gone(self._lake, rows)))
+        self._standing = await self._in_thread(lambda: standing(self._lake))
+        await self._note(gone(self._standing, rows))
         for session in self._schedule.served(self._clock.now()):
             row = rules.row_of(self._ledger, REDIS_SYNC, session)
             if row.inputs is not None and await self._bus.has_lost(session, universe=True):
@@ -300,7 +308,7 @@ class Reconciliation:
         """A served session goes on with what an earlier try brought; a traded one is judged only by what is complete."""
         kind = DATASETS[dataset]
         if kind.served:
-            return all(self._lake.has(name, session) for name in kind.needs)
+            return all((name, session) in self._standing for name in kind.needs)
         return all(rules.completed(self._ledger, name, [session]) for name in kind.needs)
 
     def _clear_staging(self) -> None:
@@ -312,13 +320,14 @@ class Reconciliation:
 
     def _forget_outlived(self) -> None:
         """The partitions first: a row without one is outlived, too. Killed in between, or refused by the disk, it is the next run's."""
-        held = {name: self._lake.sessions(name) for name in DATASETS}
+        held = {name: [session for dataset, session in self._standing if dataset == name] for name in DATASETS}
         partitions, rows = outlived(self._ledger, held, self._schedule, self._clock.now())
         if not partitions and not rows:
             return
         try:
             for dataset, session in partitions:
                 self._lake.drop(dataset, session)
+                self._standing.discard((dataset, session))
             self._catalog.forget(rows)
         except LeadLost:
             raise

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -41,7 +41,7 @@ from tradeul.maintenance.forecast import forecast
 from tradeul.maintenance.ledger import Key
 from tradeul.maintenance.options import again, check
 from tradeul.maintenance.plan import Step, plan
-from tradeul.maintenance.run import Parts, Reconciliation, gone
+from tradeul.maintenance.run import Parts, Reconciliation, gone, standing
 from tradeul.maintenance.tasks import Landing, Task
 from tradeul.maintenance.tasks.baselines import BaselinesTask
 from tradeul.maintenance.tasks.metadata_enrich import MetadataEnrichTask
@@ -224,9 +224,16 @@ class MaintenanceService:
         while True:
             await asyncio.sleep(BUS_LOOK_SECONDS)
             current = self._schedule.calendar.current_session(self._clock.now())
-            if self._current is None and self._lake.has(BASELINES, current) and await self._bus.has_lost(current, universe=universe):
+            if self._current is None and await self._bus.has_lost(current, universe=universe) and await self._stands(BASELINES, current):
                 await self.reconcile()
             universe = await self._bus.count_universe() > 0
+
+    async def _stands(self, dataset: str, session: date) -> bool:
+        try:
+            return await asyncio.to_thread(self._lake.has, dataset, session)
+        except StoreError as error:
+            log.warning("lake_not_known", reason=str(error))
+            return False
 
     async def reconcile(self, options: RunOptions = WHOLE) -> Run:
         """Bring every wanted partition up to date; after the run under way, if there is one.
@@ -295,7 +302,7 @@ class MaintenanceService:
         now = self._clock.now()
         check(options, self._schedule, now)
         rows = await asyncio.to_thread(self._catalog.ledger)
-        rows += await asyncio.to_thread(gone, self._lake, rows)
+        rows += gone(await asyncio.to_thread(standing, self._lake), rows)
         ledger = {(row.dataset, row.session): row for row in rows}
         steps = plan(ledger, self._schedule, now, options)
         return forecast(steps, ledger, self._schedule, now, again(options, steps))

@@ -27,6 +27,7 @@ import polars as pl
 
 from tradeul.errors import StoreError
 from tradeul.store.lake import Lake
+from tradeul.store.lake_folder import Mark
 
 LOOK_SECONDS = 1.0
 ROOM_BYTES = 1 << 30  # 260 sessions of daily bars and 30 of slots are two thirds of it
@@ -35,7 +36,6 @@ ALIGNED = 8
 NO_ROOM = "Reading history needs room on the disk of the state folder: make some"
 
 T = TypeVar("T")
-Mark: TypeAlias = tuple[int, int]  # a file's: another one once it is replaced
 Columns: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
@@ -147,7 +147,7 @@ class ByTicker:
 
     def _standing(self, dataset: str) -> dict[date, Mark]:
         if dataset not in self._marks:
-            self._marks[dataset] = Looked(partial(self._look, dataset), self._look_seconds)
+            self._marks[dataset] = Looked(partial(self._lake.marks, dataset), self._look_seconds)
         return self._marks[dataset]()
 
     def _place(self, opened: Opened, symbol: str) -> tuple[int, int]:
@@ -156,16 +156,6 @@ class ByTicker:
         if number is None or number >= len(opened.first):
             return 0, 0
         return opened.first.item(number), opened.count.item(number)
-
-    def _look(self, dataset: str) -> dict[date, Mark]:
-        marks = {}
-        for session in self._lake.sessions(dataset):
-            try:
-                found = self._lake.path(dataset, session).stat()
-            except FileNotFoundError:  # it went this instant
-                continue
-            marks[session] = found.st_mtime_ns, found.st_ino
-        return marks
 
     def _open(self, dataset: str, session: date) -> Opened | None:
         mark = self.mark(dataset, session)

@@ -1,21 +1,22 @@
 """The lake: bulk data as Parquet, one file per (dataset, session); the truth for it.
 
-    LAKE/{dataset}/session=YYYY-MM-DD/part.parquet      a partition, replaced whole or not at all
-    LAKE/.staging/{dataset}/{range}/{batch}.parquet     half-done ranged work
+    {dataset}/session=YYYY-MM-DD/part.parquet           a partition, replaced whole or not at all
+    ROOT/.staging/{dataset}/{range}/{batch}.parquet     half-done ranged work, always in a folder
 
-    write: temp file in the same folder -> fsync -> rename -> fsync of the folder
+    write: a draft -> put in its place, in a folder (`lake_folder.py`) or a bucket (`lake_objects.py`)
 
 A reader sees the old partition or the new one, whatever is killed when. Each
 dataset has one writer: maintenance, which holds its lock, or the scanner for
-`membership`. Calls block: use a thread. It
-does not know what is complete (`catalog.py`) nor what the columns mean.
+`membership`. Calls block: use a thread. Each raises StoreError when the place
+cannot be asked. It does not know what is complete (`catalog.py`) nor what the
+columns mean.
 """
 
 import hashlib
-import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +24,8 @@ import numpy as np
 import polars as pl
 
 from tradeul.errors import CorruptPartition, StoreError
-from tradeul.store.durable import sync
+from tradeul.store.durable import make_folder
+from tradeul.store.lake_folder import Folder, Mark, Partitions, replace
 
 SCHEMA_VERSION = "1"
 STAGING = ".staging"
@@ -33,14 +35,15 @@ SORT_KEYS = ("symbol", "slot", "start_at", "effective", "until", "time", "list")
 
 
 class Lake:
-    def __init__(self, root: Path, version: str, simulated: bool) -> None:
+    def __init__(self, root: Path, version: str, simulated: bool, partitions: Partitions | None = None) -> None:
+        """``partitions``: where they are, if not in ``root``."""
         self._root = root
-        # Nobody else's: one who led, and does not know yet that he does no more, must not write into ours.
-        self._draft_suffix = f".{secrets.token_hex(4)}.tmp"
+        self._folder = Folder(root)
+        self._partitions: Partitions = partitions or self._folder
         self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
 
     def free_bytes(self) -> int:
-        """Room left on the lake's disk."""
+        """Room left on the disk of the folder."""
         there = next(folder for folder in (self._root, *self._root.parents) if folder.exists())
         return shutil.disk_usage(there).free
 
@@ -48,31 +51,33 @@ class Lake:
         """Replace the partition; return its checksum.
 
         Raises:
-            StoreError: the disk did not take it; the earlier partition still stands.
+            StoreError: the disk or the bucket did not take it; the earlier partition still stands.
         """
         ordered = frame.sort([key for key in SORT_KEYS if key in frame.columns])
         checksum = canonical_checksum(ordered)
-        self._put(self.path(dataset, session), ordered, {"source": source, "checksum": checksum})
+        where = self._partitions.name(dataset, session)
+        with _taken(where):
+            draft = self._partitions.draft(dataset, session)
+        self._put(ordered, {"source": source, "checksum": checksum}, draft, where, lambda: self._partitions.put(draft, dataset, session))
         return checksum
 
     def read(self, dataset: str, session: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Raises CorruptPartition: the file cannot be read; StoreError: there is none."""
-        path = self.path(dataset, session)
         try:
+            (path,) = self._partitions.files(dataset, [session])
             return pl.read_parquet(path, columns=None if columns is None else list(columns), hive_partitioning=False)
         except FileNotFoundError as error:
             raise StoreError(f"The lake has no {dataset} of {session}; a maintenance run loads it.") from error
         except (OSError, pl.exceptions.PolarsError) as error:
-            message = f"{path} cannot be read ({_first_line(error)}); the next maintenance run loads it anew."
-            raise CorruptPartition(message, dataset, session) from error
+            raise self._corrupt(dataset, session, error, "; the next maintenance run loads it anew.") from error
 
     def read_all(self, dataset: str, sessions: Sequence[date], columns: Sequence[str]) -> pl.DataFrame:
         """Several partitions as one frame, with a column ``session``: a third of the time that as many `read` take.
 
         Raises as `read`: for the first that cannot be read.
         """
-        paths = [self.path(dataset, session) for session in sessions]
         try:
+            paths = self._partitions.files(dataset, sessions)
             return pl.scan_parquet(paths, hive_partitioning=True).select("session", *columns).collect()
         except (OSError, pl.exceptions.PolarsError):
             for session in sessions:
@@ -84,8 +89,8 @@ class Lake:
 
         Raises as `read`.
         """
-        path = self.path(dataset, session)
         try:
+            (path,) = self._partitions.files(dataset, [session])
             return pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("symbol") == symbol).collect()
         except (OSError, pl.exceptions.PolarsError):
             self.read(dataset, session)
@@ -94,19 +99,26 @@ class Lake:
     def footer(self, dataset: str, session: date) -> dict[str, str]:
         """Schema version, source, simulated or not, version that wrote it, checksum."""
         try:
-            metadata = pl.read_parquet_metadata(self.path(dataset, session))
+            (path,) = self._partitions.files(dataset, [session])
+            metadata = pl.read_parquet_metadata(path)
         except (OSError, pl.exceptions.PolarsError) as error:
-            message = f"{self.path(dataset, session)} cannot be read ({_first_line(error)})."
-            raise CorruptPartition(message, dataset, session) from error
+            raise self._corrupt(dataset, session, error) from error
         return {key: value for key, value in metadata.items() if key != "ARROW:schema"}
 
     def has(self, dataset: str, session: date) -> bool:
-        return self.path(dataset, session).is_file()
+        return bool(self._partitions.marks(dataset, session))
 
     def sessions(self, dataset: str) -> list[date]:
         """The sessions that have a partition, oldest first."""
-        found = (self._root / dataset).glob("session=*/part.parquet")
-        return sorted(date.fromisoformat(path.parent.name.removeprefix("session=")) for path in found)
+        return list(self.marks(dataset))
+
+    def marks(self, dataset: str) -> dict[date, Mark]:
+        """Of each partition, oldest first: another one once it is replaced."""
+        return dict(sorted(self._partitions.marks(dataset).items()))
+
+    def files(self, dataset: str) -> list[Path]:
+        """All partitions, as files that stand for some minutes."""
+        return self._partitions.files(dataset, self.sessions(dataset))
 
     def keep_newest(self, dataset: str, count: int) -> None:
         """Delete all but the ``count`` newest partitions."""
@@ -117,28 +129,32 @@ class Lake:
         """Delete the partition; it need not be there.
 
         Raises:
-            StoreError: the disk did not do it.
+            StoreError: the disk or the bucket did not do it.
         """
-        folder = self.path(dataset, session).parent
         try:
-            shutil.rmtree(folder)
+            self._partitions.delete(dataset, session)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(f"{folder} could not be deleted ({error.strerror}): see to the disk's rights.") from error
+            where = self._partitions.name(dataset, session)
+            raise StoreError(f"{where} could not be deleted ({error.strerror}): see to the disk's rights.") from error
 
     def clear_drafts(self, dataset: str) -> None:
         """Delete what writers that were killed left behind; only by the dataset's writer, while it writes nothing."""
-        for draft in (self._root / dataset).rglob("*.tmp"):
-            draft.unlink(missing_ok=True)
+        self._partitions.clear_drafts(dataset)
 
     def path(self, dataset: str, session: date) -> Path:
-        return self._root / dataset / f"session={session}" / "part.parquet"
+        """Where it lies, in a folder."""
+        return self._folder.path(dataset, session)
 
     # Half-done ranged work: a batch that stands was fetched whole.
 
     def stage(self, dataset: str, range_name: str, batch: str, frame: pl.DataFrame) -> None:
-        self._put(self._staged(dataset, range_name) / f"{batch}.parquet", frame, {})
+        path = self._staged(dataset, range_name) / f"{batch}.parquet"
+        with _taken(str(path)):
+            make_folder(path.parent)
+        draft = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
+        self._put(frame, {}, draft, str(path), lambda: replace(draft, path))
 
     def staged(self, dataset: str, range_name: str, batch: str) -> pl.DataFrame | None:
         """The batch, or None; one that cannot be read counts as not there."""
@@ -156,24 +172,25 @@ class Lake:
     def _staged(self, dataset: str, range_name: str) -> Path:
         return self._root / STAGING / dataset / range_name
 
-    def _put(self, path: Path, frame: pl.DataFrame, footer: dict[str, str]) -> None:
-        draft = path.with_suffix(self._draft_suffix)
+    def _put(self, frame: pl.DataFrame, footer: dict[str, str], draft: Path, where: str, put: Callable[[], None]) -> None:
         try:
-            self._make_folder(path.parent)
-            frame.write_parquet(draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, metadata=self._footer | footer)
-            sync(draft)
-            os.replace(draft, path)
-            sync(path.parent)
-        except (OSError, pl.exceptions.PolarsError) as error:
+            with _taken(where):
+                frame.write_parquet(draft, compression="zstd", row_group_size=ROW_GROUP_ROWS, metadata=self._footer | footer)
+                put()
+        finally:
             draft.unlink(missing_ok=True)
-            raise StoreError(f"{path} could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
 
-    def _make_folder(self, folder: Path) -> None:
-        """Create it with its parents, each made durable in the folder above."""
-        if not folder.is_dir():
-            self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            sync(folder.parent)
+    def _corrupt(self, dataset: str, session: date, error: Exception, then: str = ".") -> CorruptPartition:
+        message = f"{self._partitions.name(dataset, session)} cannot be read ({_first_line(error)}){then}"
+        return CorruptPartition(message, dataset, session)
+
+
+@contextmanager
+def _taken(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{where} could not be written ({_first_line(error)}): see to the disk's space and rights.") from error
 
 
 def canonical_checksum(frame: pl.DataFrame) -> str:

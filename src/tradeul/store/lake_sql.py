@@ -5,8 +5,9 @@ child holds back is bounded by the pipe: a slow reader slows the query.
 """
 
 import asyncio
+import re
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import msgspec
 from tradeul.errors import QuestionRefused
 from tradeul.ops.child import end
 from tradeul.records.partitions import LedgerRow
-from tradeul.store.sql_child import VIEWS_ASIDE
+from tradeul.store.sql_child import VIEWS, VIEWS_ASIDE
 
 CHILD = "tradeul.store.sql_child"
 MEMORY_BYTES = 512 << 20
@@ -35,12 +36,23 @@ def views_aside(statement: str) -> list[str]:
     return [view for view in VIEWS_ASIDE if view in statement.lower()]
 
 
+def datasets_of(statement: str) -> set[str]:
+    """Those of the lake that it may read, likewise."""
+    return {dataset for view, (dataset, _) in VIEWS.items() if re.search(rf"\b{view}\b", statement.lower())}
+
+
 async def select(
-    lake: Path, ledger: Iterable[LedgerRow], statement: str, limits: Limits | None = None, aside: Path | None = None
+    lake: Path,
+    ledger: Iterable[LedgerRow],
+    statement: str,
+    limits: Limits | None = None,
+    aside: Path | None = None,
+    files: Mapping[str, Sequence[Path]] | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """The rows of one SELECT, each a JSON object and a line; some whole lines at a time.
 
-    ``aside``: the folder that holds `views_aside` as files; without it they are empty.
+    ``aside``: the folder that holds `views_aside` as files; without it they are empty. ``files``: the partitions of
+    `datasets_of`, below ``lake``, which is no folder of partitions then.
 
     Raises:
         QuestionRefused: it is no SELECT over the views, it is wrong, or it takes more than the limits.
@@ -49,6 +61,7 @@ async def select(
     body = {
         "lake": str(lake),
         "aside": None if aside is None else str(aside),
+        "files": None if files is None else {dataset: list(map(str, paths)) for dataset, paths in files.items()},
         "statement": statement,
         "ledger": [_values(row) for row in ledger],
         "memory_bytes": limits.memory_bytes,

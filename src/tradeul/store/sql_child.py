@@ -90,6 +90,7 @@ class Asked(msgspec.Struct, frozen=True):
     memory_bytes: int
     processor_seconds: int
     aside: str | None = None  # the folder with the files of `VIEWS_ASIDE`
+    files: dict[str, list[str]] | None = None  # below ``lake``, by dataset; None: its partitions are a folder's
 
 
 def main() -> None:
@@ -123,13 +124,13 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
     """The views, then the locks: nothing after them can be undone by a statement."""
     connection.execute("SET TimeZone = 'UTC'")
     for view, (dataset, columns) in VIEWS.items():
-        folder, files = Path(asked.lake) / dataset, "session=*/part.parquet"
+        files = found(Path(asked.lake) / dataset, "session=*/part.parquet") if asked.files is None else asked.files.get(dataset, [])
         hidden = "* EXCLUDE (_session, _complete, _rvol_sessions)" if view == "baselines" else "*"
         options = ", hive_partitioning = true, hive_types = {'session': DATE}, union_by_name = true"
         rows = ROWS.get(view)
-        open_view(connection, view, folder, files, f"{columns}, session DATE", hidden, options, rows)
+        open_view(connection, view, files, f"{columns}, session DATE", hidden, options, rows)
     for view, columns in VIEWS_ASIDE.items():
-        open_view(connection, view, Path(asked.aside or asked.lake) / view, "*.parquet", columns)
+        open_view(connection, view, found(Path(asked.aside or asked.lake) / view, "*.parquet"), columns)
     connection.execute(f"CREATE TABLE ledger ({LEDGER})")
     if asked.ledger:
         connection.executemany(f"INSERT INTO ledger VALUES ({', '.join('?' * len(asked.ledger[0]))})", asked.ledger)  # noqa: S608
@@ -150,21 +151,25 @@ def open_views(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
         connection.execute(f"SET {setting}")
 
 
+def found(folder: Path, pattern: str) -> list[str]:
+    """The pattern, if there are such files."""
+    return [f"{folder}/{pattern}"] if any(folder.glob(pattern)) else []
+
+
 def open_view(
     connection: duckdb.DuckDBPyConnection,
     view: str,
-    folder: Path,
-    files: str,
+    files: list[str],
     columns: str,
     shown: str = "*",
     options: str = "",
     rows: str | None = None,
 ) -> None:
     """Over the files, or those of their ``rows``; while there are none, an empty table."""
-    if not any(folder.glob(files)):
+    if not files:
         connection.execute(f"CREATE TABLE {view} ({columns})")
         return
-    source = f"read_parquet({quoted(f'{folder}/{files}')}{options})"
+    source = f"read_parquet([{', '.join(map(quoted, files))}]{options})"
     if rows is not None:  # a lake of an earlier version lacks the column that tells
         source = f"(SELECT {_nulls(columns)} WHERE false UNION ALL BY NAME FROM {source}) WHERE {rows}"  # noqa: S608
     connection.execute(f"CREATE VIEW {view} AS SELECT {shown} FROM {source}")  # noqa: S608 our own words

@@ -2,13 +2,15 @@ import asyncio
 import gzip
 from datetime import date
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from tests.providers.conftest import finish, serving
 from tradeul.errors import NotEntitled, SettingsError, Unauthorized, VendorUnavailable
 from tradeul.providers.http import ATTEMPTS
-from tradeul.providers.polygon.flat_files import PolygonFlatFiles
+from tradeul.providers.polygon.flat_files import PolygonFlatFiles, flat_files, path_of
+from tradeul.providers.polygon.vendor import simulated_vendor
 from tradeul.providers.ports import FlatFile
 
 DAY = date(2025, 4, 16)
@@ -110,3 +112,29 @@ async def test_a_file_cut_on_its_way_is_asked_again(clock):
 def test_keys_are_never_sent_in_the_open(clock):
     with pytest.raises(SettingsError):
         PolygonFlatFiles(clock, "http://files.massive.com", "flatfiles", "KEY", "SECRET")
+
+
+async def test_files_come_from_a_bucket_of_ones_own(clock, s3):
+    bucket = s3.bucket()
+    bucket.store().put(path_of(DAY), DATA)
+    keys = {"files_key": bucket.key, "files_secret": bucket.secret}
+    vendor = msgspec.structs.replace(simulated_vendor("127.0.0.1", 1), files=bucket.url.replace("s3:/", s3.url), **keys)
+    files = flat_files(clock, vendor)
+    found = await finish(clock, files.minute_file(DAY))
+    assert (found.session, found.data) == (DAY, DATA)
+    assert await finish(clock, files.is_replaced(DAY, found.etag)) is False
+    assert await finish(clock, files.minute_file(date(2025, 4, 17))) is None
+
+
+@pytest.mark.parametrize(("files", "path"), [("", "/flatfiles/"), ("/", "/flatfiles/"), ("/mine", "/mine/"), ("/mine/a/b/", "/mine/a/b/")])
+async def test_the_vendors_bucket_is_asked_unless_the_address_names_another(clock, files, path):
+    asked = []
+
+    async def handler(request):
+        asked.append(request.path)
+        return web.Response(**WHOLE)
+
+    async with serving(handler) as base:
+        vendor = msgspec.structs.replace(simulated_vendor("127.0.0.1", 1), files=base + files)
+        await finish(clock, flat_files(clock, vendor).minute_file(DAY))
+    assert asked == [path + path_of(DAY)]

@@ -9,7 +9,8 @@ import polars as pl
 from tradeul.analytics.tenures import bearer_at, bears, other_names
 from tradeul.records.past import Bearer, Listed
 from tradeul.records.tickers import Tenure
-from tradeul.store.by_ticker import ByTicker, Mark
+from tradeul.store.by_ticker import ByTicker
+from tradeul.store.lake_folder import Mark
 from tradeul.store.tenures import DATASET, records_of, whole_columns
 
 

@@ -3,52 +3,33 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, NotModifiedError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import S3Store
 from yarl import URL
 
 from tradeul.clock import Clock
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
-from tradeul.providers.http import LOOPBACK, check_address, retrying
+from tradeul.ops.s3 import s3_store
+from tradeul.providers.http import check_address, retrying
+from tradeul.providers.polygon.vendor import Vendor
 from tradeul.providers.ports import FlatFile
 
-if TYPE_CHECKING:
-    from obstore.store import S3Credential
+BUCKET = "flatfiles"
 
 
 class PolygonFlatFiles:
     """``statuses``, for metrics: requests by HTTP status, or "failed": the library does not tell more."""
 
-    def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str) -> None:
+    def __init__(self, clock: Clock, endpoint: str, bucket: str, key: str, secret: str, prefix: str = "") -> None:
         self.statuses: Counter[int | str] = Counter()
         check_address(endpoint)
         self._clock = clock
         self._key = key
         self._host = URL(endpoint).host
-
-        def credentials() -> "S3Credential":
-            return {"access_key_id": key, "secret_access_key": secret, "expires_at": None}
-
-        self._store = S3Store(
-            bucket,
-            endpoint=endpoint.rstrip("/"),
-            region="us-east-1",
-            # Not as settings: then an AWS session token of the environment would be sent along.
-            credential_provider=credentials,
-            virtual_hosted_style_request=False,
-            client_options={
-                "allow_http": self._host in LOOPBACK,
-                "connect_timeout": timedelta(seconds=10),
-                "read_timeout": timedelta(seconds=30),
-                "timeout": timedelta(seconds=300),  # 25 MB over a slow line
-            },
-            # `retrying` is the one retry policy.
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=300)},
-        )
+        # `retrying` is the one retry policy: the library has none of its own.
+        self._store = s3_store(bucket, endpoint, key, secret, prefix=prefix)
 
     async def minute_file(self, session: date) -> FlatFile | None:
         path = path_of(session)
@@ -108,6 +89,18 @@ class PolygonFlatFiles:
         except (BaseError, OSError) as error:
             self.statuses["failed"] += 1
             raise VendorUnavailable(f"flat file {session}: {self._host} did not deliver it: {str(error).splitlines()[0][:300]}") from error
+
+
+def flat_files(clock: Clock, vendor: Vendor) -> PolygonFlatFiles:
+    """The vendor's, or those of a bucket that its address names: https://host/bucket/prefix.
+
+    Raises:
+        SettingsError: that is no address.
+    """
+    check_address(vendor.files)
+    address = URL(vendor.files)
+    bucket, _, prefix = address.path.strip("/").partition("/")
+    return PolygonFlatFiles(clock, str(address.origin()), bucket or BUCKET, vendor.files_key, vendor.files_secret, prefix)
 
 
 def path_of(session: date) -> str:
