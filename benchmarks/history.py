@@ -36,7 +36,8 @@ from tradeul.api.history.routes import HistoryRoutes
 from tradeul.api.history.server import HistoryServer
 from tradeul.clock import SteppedClock
 from tradeul.errors import NoAnswer
-from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask
+from tradeul.maintenance.engine import Here
+from tradeul.maintenance.tasks.minute_bars import MinuteBarsTask, bars_of_file
 from tradeul.market_calendar import at, nyse
 from tradeul.ops.callers import Callers
 from tradeul.providers.ports import FlatFile
@@ -199,7 +200,8 @@ def land_minutes(folder: Path, tickers: int) -> None:
     file = FlatFiles(market, "benchmark").file(session)
     lake = Lake(folder / "sample", "benchmark", simulated=True)
     begun, processor = time.perf_counter(), time.process_time()
-    landed = MinuteBarsTask(None, lake, CALENDAR, 1)._land(session, FlatFile(session, file.etag, file.data), is_judged=False)
+    bars, outside = bars_of_file(FlatFile(session, file.etag, file.data), CALENDAR.hours(session))
+    landed = MinuteBarsTask(None, lake, CALENDAR, 1, Here())._land(session, file.etag, bars, outside, is_judged=False)
     took, processor = time.perf_counter() - begun, time.process_time() - processor
     size = lake.path("minute_bars", session).stat().st_size
     rows = lake.read("minute_bars", session, ["volume"]).height

@@ -30,7 +30,7 @@ from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import SimulatedClock
 from tradeul.maintenance.datasets import VOLUME_SLOTS, Schedule, Windows
-from tradeul.maintenance.run import AHEAD
+from tradeul.maintenance.engine import DAILY_AHEAD, Here
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import at, nyse
 from tradeul.ops import logs
@@ -100,8 +100,8 @@ async def download(place: Place, sessions: list[date], files: list[date]) -> str
 
     tickers = await place.market.tickers()
     await place.market.splits(CALENDAR.before(SESSION, place.given.daily)[0], SESSION)
-    bars = await gathered((_count(place.market.grouped_daily(session)) for session in sessions), AHEAD["ohlc_daily"])
-    rows = await gathered(map(file, files), AHEAD[VOLUME_SLOTS])
+    bars = await gathered((_count(place.market.grouped_daily(session)) for session in sessions), DAILY_AHEAD)
+    rows = await gathered(map(file, files), Here.ahead)
     return f"{len(tickers):,} tickers, {sum(bars):,} daily bars, {sum(rows):,} minute bars"
 
 

@@ -22,7 +22,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The only files that may wait, sleep, or open a socket. A task awaits what it is handed.
 SHELLS = {"service.py", "server.py", "client.py", "stream.py", "http.py", "flat_files.py", "clock.py", "conformance.py"}
 SHELL_ROOMS = {"store", "bus", "ops", "simulator", "client", "assemble", "cli"}
-IO_LIBRARIES = {"aiohttp", "redis", "sqlalchemy", "sqlite3", "socket", "time", "threading", "subprocess"}
+IO_LIBRARIES = {"aiohttp", "ray", "redis", "sqlalchemy", "sqlite3", "socket", "time", "threading", "subprocess"}
 LOOP_OWNERS = {"run", "create_task", "sleep", "get_event_loop", "new_event_loop"}
 # A service dies loudly at the top; one browser's failure must not stop the others.
 MAY_CATCH_ALL = {"gateway/server.py"}

@@ -31,12 +31,17 @@ A message tells a person what happened, with which input, and what to do.
 Foreign errors become one of these at the border, chained with ``from``.
 """
 
+import copyreg
 from collections.abc import Sequence
 from datetime import date
 
 
 class TradeulError(Exception):
     """The root; its message is shown to people as it is."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it stands, not by its arguments: an error of a worker comes over in a pickle."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingsError(TradeulError):

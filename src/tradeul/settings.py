@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     gateway_url: HttpUrl | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
+    ray_address: str | None = None
     lake_url: Annotated[str, AfterValidator(_lake_url)] | None = None
     lake_endpoint: HttpUrl | None = None
     lake_region: str = "us-east-1"

@@ -159,6 +159,7 @@ class House:
     def __init__(self, root, bus, clock, market, windows):
         self.root, self.bus, self.clock, self.market, self.windows = root, bus, clock, market, windows
         self.catalog = None
+        self.engine = None
         self.restart()
 
     def restart(self):
@@ -169,7 +170,7 @@ class House:
         self.catalog = Catalog(self.catalog_url)
         self.mirror = Mirror(self.catalog_url, self.catalog) if self.windows.mirror else None
         parts = self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows
-        self.service = MaintenanceService(*parts, mirror=self.mirror)
+        self.service = MaintenanceService(*parts, mirror=self.mirror, engine=self.engine)
         self.market.calls.clear()
 
     def states(self, dataset):

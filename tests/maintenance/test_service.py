@@ -8,7 +8,7 @@ from tradeul.analytics.baselines import Baselines
 from tradeul.bus.topics import BASELINES_CHANGED, MAINTENANCE_PROGRESS
 from tradeul.errors import NotEntitled, Unauthorized, VendorUnavailable
 from tradeul.maintenance.datasets import DATASETS
-from tradeul.maintenance.run import AHEAD
+from tradeul.maintenance.engine import DAILY_AHEAD
 from tradeul.market_calendar import at, nyse
 from tradeul.records.partitions import State
 
@@ -60,7 +60,7 @@ async def test_the_first_rows_come_before_the_history(house, monkeypatch):
     monkeypatch.setattr(house.bus, "put_baselines", noted)
     await house.service.reconcile()
     daily, _, early = seen[0]
-    assert daily <= 1 + AHEAD["ohlc_daily"]
+    assert daily <= 1 + DAILY_AHEAD
     assert (early.complete, early.rvol_sessions, early.table["prev_close"].null_count()) == (False, 0, 0)
     before_rest = [blob for _, rest, blob in seen if rest == 0]
     assert (before_rest[-1].complete, before_rest[-1].rvol_sessions) == (False, 5)
@@ -118,7 +118,7 @@ async def test_what_the_plan_lacks_stops_its_dataset_and_no_other(house):
     house.market.faults["grouped_daily"] = NotEntitled("403: daily bars are not in your plan")
     result = await house.service.reconcile()
     assert not result.success
-    assert sum(name[0] == "grouped_daily" for name in house.market.calls) <= 1 + AHEAD["ohlc_daily"]
+    assert sum(name[0] == "grouped_daily" for name in house.market.calls) <= 1 + DAILY_AHEAD
     assert {row.session for row in result.failed if row.dataset == "ohlc_daily"} == {YESTERDAY}
     assert house.row("tickers", SESSION).state is State.COMPLETED
     assert house.row("baselines", SESSION).state is State.PROVISIONAL
@@ -129,7 +129,7 @@ async def test_what_the_plan_lacks_stops_its_dataset_and_no_other(house):
 async def test_a_vendor_that_is_down_is_not_asked_for_each_session(house):
     house.market.faults["grouped_daily"] = VendorUnavailable("503")
     assert not (await house.service.reconcile()).success
-    assert sum(name[0] == "grouped_daily" for name in house.market.calls) <= 3 + AHEAD["ohlc_daily"]
+    assert sum(name[0] == "grouped_daily" for name in house.market.calls) <= 3 + DAILY_AHEAD
     house.market.faults.clear()
     assert (await house.service.reconcile()).success
 

@@ -22,17 +22,22 @@ from tradeul.maintenance.report import Status, status
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK, nyse
 from tradeul.ops import logs
+from tradeul.ops.ray_workers import check_installed, ray_workers
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
 
 
 @asynccontextmanager
-async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceService]:
+async def maintenance_alone(settings: Settings, *, on_ray: bool = False) -> AsyncIterator[MaintenanceService]:
     """Maintenance in this process, without its wake-ups.
+
+    ``on_ray``: Ray's workers compute what can be computed apart.
 
     Raises:
         FolderInUse: another process maintains the folder.
     """
+    if on_ray:
+        check_installed()
     simulated = is_simulated(settings)
     # Nobody else asks this simulator, so any port does.
     settings = settings.model_copy(update={"simulator_port": 0})
@@ -40,9 +45,10 @@ async def maintenance_alone(settings: Settings) -> AsyncIterator[MaintenanceServ
     with claimed_state(settings, (MAINTENANCE,), (), simulated=simulated) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(ray_workers(settings.ray_address)) if on_ray else None
             place, runs = await start_borders(settings, state, stack, simulated=simulated)
             asking = await ask_vendor(settings, place, place.bus, stack)
-            maintenance, lead = maintenance_of(settings, place, place.bus, await open_stores(settings, place), asking)
+            maintenance, lead = maintenance_of(settings, place, place.bus, await open_stores(settings, place), asking, engine=engine)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run()) for run in runs]
                 async with lead.held(wait=False) if lead else nullcontext(), maintenance.on_demand():

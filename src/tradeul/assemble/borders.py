@@ -26,6 +26,7 @@ from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
 from tradeul.maintenance.access import Access
 from tradeul.maintenance.datasets import Windows
+from tradeul.maintenance.engine import Engine
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import Calendar, nyse
 from tradeul.ops.alarms import Alarms
@@ -155,7 +156,13 @@ async def ask_vendor(settings: Settings, place: Place, bus: Bus, stack: AsyncExi
 
 
 def maintenance_of(
-    settings: Settings, place: Place, bus: Bus, stores: Stores, asking: Asking, gateway_address: Callable[[], str | None] = lambda: None
+    settings: Settings,
+    place: Place,
+    bus: Bus,
+    stores: Stores,
+    asking: Asking,
+    gateway_address: Callable[[], str | None] = lambda: None,
+    engine: Engine | None = None,
 ) -> tuple[MaintenanceService, Leadership | None]:
     """The service, and what it must lead first; None: the folder's lock is enough."""
     url = catalog_url(settings, simulated=place.simulated)
@@ -171,6 +178,7 @@ def maintenance_of(
         None if settings.database_url is None else Mirror(url, stores.catalog),
         requests=lambda: sum(http.statuses.values()) + sum(files.statuses.values()),
         disk=lambda: disk_of(place.state),
+        engine=engine,
     )
     access.on_change(lambda: maintenance.adopt(access.windows))
     return maintenance, None if settings.database_url is None else Leadership(url, stores.catalog, MAINTENANCE)

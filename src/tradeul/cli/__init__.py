@@ -81,7 +81,15 @@ def maintain(
 
 
 @app.command
-def backfill(first: Day, last: Day, /, *, reprocess: Literal["missing", "failed", "all"] = "missing", dry_run: bool = False) -> None:
+def backfill(
+    first: Day,
+    last: Day,
+    /,
+    *,
+    reprocess: Literal["missing", "failed", "all"] = "missing",
+    dry_run: bool = False,
+    engine: Literal["here", "ray"] = "here",
+) -> None:
     """Load a range of sessions, before the windows too.
 
     Parameters
@@ -94,9 +102,11 @@ def backfill(first: Day, last: Day, /, *, reprocess: Literal["missing", "failed"
         What is not complete, what failed, or all of it again.
     dry_run
         Say the steps, do none.
+    engine
+        Who computes: this process, or Ray's workers (docs/servers.md).
     """
     again, failed = reprocess == "all", reprocess == "failed"
-    _maintain(RunOptions(since=first, target_date=last, force=again, failed_only=failed, dry_run=dry_run))
+    _maintain(RunOptions(since=first, target_date=last, force=again, failed_only=failed, dry_run=dry_run), on_ray=engine == "ray")
 
 
 @app.command
@@ -205,10 +215,10 @@ def restore(folder: Path, /) -> None:
     _run(restore(_settings(), folder.absolute()), interrupted=INTERRUPTED)
 
 
-def _maintain(options: RunOptions) -> None:
+def _maintain(options: RunOptions, *, on_ray: bool = False) -> None:
     from tradeul.cli.maintenance import maintain
 
-    _run(maintain(_settings(), options), interrupted=INTERRUPTED)
+    _run(maintain(_settings(), options, on_ray=on_ray), interrupted=INTERRUPTED)
 
 
 async def _up(settings: Settings, services: Sequence[Service], *, simulate: bool, fresh: bool) -> None:

@@ -104,16 +104,20 @@ async def running_maintenance(settings: Settings) -> There | None:
 
 
 @asynccontextmanager
-async def maintenance_of(settings: Settings) -> AsyncIterator[Maintenance]:
-    """Raises FolderInUse: another process holds the folder and does not answer."""
+async def maintenance_of(settings: Settings, *, on_ray: bool = False) -> AsyncIterator[Maintenance]:
+    """Raises FolderInUse: another process holds the folder and does not answer; RunRefused: it answers, and has no Ray."""
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     async with AsyncExitStack() as stack:
         maintenance: Maintenance | None = None
         while maintenance is None:
             maintenance = await running_maintenance(settings)
+            if maintenance is not None and on_ray:
+                raise RunRefused(
+                    f"The maintenance at {maintenance.address} would do this run, without Ray: stop it, or leave --engine ray out."
+                )
             if maintenance is None:
                 try:
-                    maintenance = Here(await stack.enter_async_context(maintenance_alone(settings)))
+                    maintenance = Here(await stack.enter_async_context(maintenance_alone(settings, on_ray=on_ray)))
                 except FolderInUse:
                     if asyncio.get_running_loop().time() > deadline:
                         raise
@@ -121,10 +125,10 @@ async def maintenance_of(settings: Settings) -> AsyncIterator[Maintenance]:
         yield maintenance
 
 
-async def maintain(settings: Settings, options: RunOptions) -> int:
+async def maintain(settings: Settings, options: RunOptions, *, on_ray: bool = False) -> int:
     """One run, followed to its end; the exit code: 0 when it succeeded."""
     view = Terminal() if sys.stdout.isatty() else JsonLines()
-    async with maintenance_of(settings) as maintenance:
+    async with maintenance_of(settings, on_ray=on_ray) as maintenance:
         while True:
             answer = await maintenance.trigger(options)
             if answer.run is None:

@@ -3,7 +3,7 @@
     plan -> for each step still due: prepare (vendor) -> landing (thread) -> lake -> ledger
 
 One step lands at a time, and heavy work is in one thread at a time; meanwhile
-the answers for the next steps are already asked for (`AHEAD`). A step that
+the answers for the next steps are already asked for (`ahead`). A step that
 fails is noted and the others go on; a refused key ends the run, and so does a
 ledger that cannot be written. It judges nothing itself: `tasks/` do, by the
 rules of `ledger.py`.
@@ -27,7 +27,7 @@ from tradeul.clock import Clock
 from tradeul.errors import CorruptPartition, LeadLost, NotEntitled, ProviderError, StoreError, TradeulError, Unauthorized, VendorUnavailable
 from tradeul.maintenance import ledger as rules
 from tradeul.maintenance import report
-from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, NEW_TRADING_DAY, OHLC_DAILY, REDIS_SYNC, VOLUME_SLOTS, Schedule
+from tradeul.maintenance.datasets import DATASETS, MINUTE_BARS, NEW_TRADING_DAY, REDIS_SYNC, VOLUME_SLOTS, Schedule
 from tradeul.maintenance.ledger import Key, Landed
 from tradeul.maintenance.options import again
 from tradeul.maintenance.plan import Step, plan
@@ -41,8 +41,6 @@ from tradeul.records.runs import Run, RunOptions
 from tradeul.store.catalog import Catalog
 from tradeul.store.lake import Lake
 
-# How many answers are asked for or held, the present step's included: a daily one is 1 MB, a file 20 MB.
-AHEAD = {OHLC_DAILY: 3, VOLUME_SLOTS: 2, MINUTE_BARS: 2}
 # For each of 260 sessions nobody asks a vendor that is down, nor for a disk that is full.
 FAILURES_IN_A_ROW = 3
 
@@ -61,6 +59,7 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     schedule: Schedule
     in_thread: InThread
+    ahead: Mapping[str, int]  # of a dataset, how many answers are asked for or held, the present step's included
     begin: Callable[[Coroutine[Any, Any, Landing]], asyncio.Task[Landing]]  # work that goes on meanwhile
     requests: Callable[[], int] | None = None  # made with the vendor's key so far
 
@@ -87,7 +86,7 @@ class Reconciliation:
         self._requests_before = self._requests() if self._requests else 0
         self._ledger: dict[Key, LedgerRow] = {}
         self._standing: set[Key] = set()  # in the lake
-        self._asked: dict[Step, asyncio.Task[Landing]] = {}
+        self._asked, self._ahead = dict[Step, asyncio.Task[Landing]](), parts.ahead
         self._given_up: set[tuple[str, bool]] = set()  # (dataset, ranged) that the vendor refuses or cannot serve now
         self._in_a_row: Counter[tuple[str, bool]] = Counter()
         self._tried: set[tuple[Step, str | None]] = set()
@@ -181,9 +180,9 @@ class Reconciliation:
 
     def _ask_ahead(self, steps: Sequence[Step]) -> None:
         """Ask the vendor for this step and the next that need only the vendor."""
-        ahead = (step for step in steps if step.dataset in AHEAD and not step.ranged and self._is_due(step))
+        ahead = (step for step in steps if step.dataset in self._ahead and not step.ranged and self._is_due(step))
         for step in ahead:
-            if len(self._asked) >= AHEAD[step.dataset]:
+            if len(self._asked) >= self._ahead[step.dataset]:
                 return
             if step not in self._asked:
                 self._asked[step] = self._begin(self._prepare(step))

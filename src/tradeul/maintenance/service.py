@@ -37,6 +37,7 @@ from tradeul.maintenance.datasets import (
     Schedule,
     Windows,
 )
+from tradeul.maintenance.engine import Engine, Here, ahead_of
 from tradeul.maintenance.forecast import forecast
 from tradeul.maintenance.ledger import Key
 from tradeul.maintenance.options import again, check
@@ -92,14 +93,16 @@ class MaintenanceService:
         mirror: Mirror | None = None,
         requests: Callable[[], int] | None = None,
         disk: Callable[[], Disk] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """``credentials``: the headers that the gateway asks for. ``mirror``: where ``windows`` want one.
 
-        ``requests``: made with the vendor's key so far.
+        ``requests``: made with the vendor's key so far. ``engine``: who computes, if not this process.
         """
         self.mirror = mirror
         self._requests = requests
         self._disk = disk
+        self._engine = engine or Here()
         self._lake = lake
         self._catalog = catalog
         self._bus = bus
@@ -119,7 +122,7 @@ class MaintenanceService:
         market, files, calendar, gateway = self._borders
         lake, catalog, bus, clock = self._lake, self._catalog, self._bus, self._clock
         self._schedule = Schedule(calendar, windows)
-        slots = VolumeSlotsTask(market, files, lake, calendar, self._in_thread)
+        slots = VolumeSlotsTask(market, files, lake, calendar, self._in_thread, self._engine)
         tasks: dict[str, Task] = {
             TICKERS: TickersTask(market, lake, self._schedule),
             SPLITS: SplitsTask(market, lake, self._schedule),
@@ -129,11 +132,11 @@ class MaintenanceService:
             METADATA_ENRICH: MetadataEnrichTask(market, lake, self._schedule, self._in_thread),
             REDIS_SYNC: RedisSyncTask(lake, bus, self._schedule, self._in_thread),
             NEW_TRADING_DAY: NewTradingDayTask(bus, self._schedule, gateway),
-            MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions),
+            MINUTE_BARS: MinuteBarsTask(files, lake, calendar, windows.minute_sessions, self._engine),
         }
         if self.mirror is not None:
             tasks[TIMESCALE_MIRROR] = TimescaleMirrorTask(self.mirror, lake, self._schedule, self._in_thread)
-        replaced, ways = ReplacedFiles(files, lake, self._in_thread), (self._in_thread, self._begin, self._requests)
+        replaced, ways = ReplacedFiles(files, lake, self._in_thread), (self._in_thread, ahead_of(self._engine), self._begin, self._requests)
         self._parts = Parts(tasks, slots, replaced, lake, catalog, bus, clock, self._schedule, *ways)
 
     async def run(self) -> None:

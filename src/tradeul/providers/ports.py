@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from datetime import date, datetime
+from pickle import PickleBuffer
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,10 @@ class FlatFile(msgspec.Struct, frozen=True):
     session: date
     etag: str
     data: bytes | memoryview
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """The bytes beside the pickle, where that is known: they go to a worker without being copied here."""
+        return FlatFile, (self.session, self.etag, PickleBuffer(self.data))
 
 
 class MarketData(Protocol):

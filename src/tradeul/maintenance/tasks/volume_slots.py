@@ -23,6 +23,7 @@ import polars as pl
 from tradeul.analytics.slots import SLOT_MS, sum_slots
 from tradeul.errors import CorruptPartition, NotEntitled, ProviderError, Unauthorized
 from tradeul.maintenance.datasets import OHLC_DAILY, VOLUME_SLOTS
+from tradeul.maintenance.engine import Engine
 from tradeul.maintenance.ledger import Landed, Ledger, completed
 from tradeul.maintenance.plan import Step
 from tradeul.maintenance.tasks import InThread, Landing, Report, some
@@ -45,8 +46,9 @@ STAGED = {"session": pl.Date, **SCHEMA}
 
 
 class VolumeSlotsTask:
-    def __init__(self, market: MarketData, files: MinuteFiles, lake: Lake, calendar: Calendar, in_thread: InThread) -> None:
+    def __init__(self, market: MarketData, files: MinuteFiles, lake: Lake, calendar: Calendar, in_thread: InThread, engine: Engine) -> None:
         self._in_thread = in_thread
+        self._engine = engine
         self._market = market
         self._files = files
         self._lake = lake
@@ -58,16 +60,16 @@ class VolumeSlotsTask:
         file = await self._files.minute_file(step.session)
         if file is None:
             return list  # nothing landed: the ranged step takes this session
-        return lambda: [self._land_file(step.session, file, afresh=step.afresh)]
+        hours, etag = self._calendar.hours(step.session), file.etag
+        decoded = self._engine.compute(partial(slots_of_file, file, int(hours.pre_open_at.timestamp() * 1000), hours.slots))
+        return lambda: [self._land_file(step.session, etag, *decoded(), afresh=step.afresh)]
 
-    def _land_file(self, session: date, file: FlatFile, *, afresh: bool) -> Landed:
-        hours = self._calendar.hours(session)
-        slots, outside = slots_of_file(file, int(hours.pre_open_at.timestamp() * 1000), hours.slots)
+    def _land_file(self, session: date, etag: str, slots: pl.DataFrame, outside: int, *, afresh: bool) -> Landed:
         if not afresh:
             # What the file lacks may have come by REST before.
             lacking = missing_of(self._day(session), slots)
             slots = over(self._existing(session).filter(pl.col("symbol").is_in(lacking)), slots)
-        return self._write(session, slots, f"{session} {file.etag}", outside)
+        return self._write(session, slots, f"{session} {etag}", outside)
 
     async def _prepare_ranged(self, step: Step, ledger: Ledger, report: Report) -> Landing:
         done = completed(ledger, VOLUME_SLOTS, step.sessions)
