@@ -106,6 +106,13 @@ def test_a_wrong_lake_is_named_without_what_it_may_hold(monkeypatch, url):
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("address", ["ray://10.0.0.5:10001", "10.0.0.5", "10.0.0.5:port", ":6379", "me@10.0.0.5:6379", "10.0.0.5:6379/x"])
+def test_a_wrong_address_of_ray_is_named(monkeypatch, address):
+    monkeypatch.setenv("TRADEUL_RAY_ADDRESS", address)
+    with pytest.raises(SettingsError, match=r"TRADEUL_RAY_ADDRESS=.*an address as 10\.0\.0\.5:6379 is expected"):
+        load_settings()
+
+
 @pytest.mark.parametrize(("given", "lacks"), [({}, "KEY"), ({"KEY": "k"}, "SECRET")])
 def test_a_bucket_without_its_keys_is_refused(monkeypatch, given, lacks):
     for name, value in ({"URL": "s3://bucket/lake"} | given).items():

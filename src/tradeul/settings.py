@@ -77,6 +77,17 @@ def _lake_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _ray_address(value: str) -> str:
+    parts = urlsplit(f"//{value}")
+    try:
+        is_one = bool(parts.hostname and parts.port) and parts.netloc == value and "@" not in value
+    except ValueError:  # the port
+        is_one = False
+    if not is_one:
+        raise PydanticCustomError("ray_address", "an address as 10.0.0.5:6379 is expected")
+    return value
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
@@ -111,7 +122,7 @@ class Settings(BaseSettings):
     gateway_url: HttpUrl | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
-    ray_address: str | None = None
+    ray_address: Annotated[str, AfterValidator(_ray_address)] | None = None
     lake_url: Annotated[str, AfterValidator(_lake_url)] | None = None
     lake_endpoint: HttpUrl | None = None
     lake_region: str = "us-east-1"

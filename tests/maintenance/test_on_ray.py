@@ -1,9 +1,7 @@
 """Backfills on Ray: two real workers, one of them killed, or all of Ray; the end is that of a run in one process."""
 
 import asyncio
-import gc
 import os
-import warnings
 from datetime import date, time
 from functools import partial
 from importlib.util import find_spec
@@ -12,16 +10,15 @@ import psutil
 import pytest
 
 from tests.maintenance.conftest import CALENDAR
-from tests.maintenance.worker_deaths import Deadly, sent_by_value
+from tests.maintenance.worker_deaths import Deadly
 from tradeul.errors import MalformedResponse
 from tradeul.maintenance.datasets import Windows
 from tradeul.market_calendar import at
-from tradeul.ops.ray_workers import ray_workers, versions
+from tradeul.ops.ray_workers import ray_workers
 from tradeul.providers.polygon.wire_files import decode_minute_file
 from tradeul.records.partitions import State
 from tradeul.records.runs import RunOptions
 
-# Not by importing it: what it reads then is ours to set.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.lock")
 
 NOON = at(date(2026, 3, 10), time(12))  # the file of the session before is there
@@ -33,9 +30,7 @@ TICKERS = 12
 
 @pytest.fixture(scope="module")
 def runner():
-    with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
-        for name in [name for name in os.environ if name.startswith("RAY_")]:
-            patched.delenv(name)
+    with asyncio.Runner() as runner:
         yield runner
 
 
@@ -45,9 +40,6 @@ def workers(runner):
     context = ray_workers(None, cores=2)
     yield runner.run(context.__aenter__())
     runner.run(context.__aexit__(None, None, None))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # Ray does not wait for each process that it ended
-        gc.collect()
 
 
 async def backfilled(make_house, engine=None):
@@ -71,8 +63,7 @@ NO_FILES = ("redis_sync", "new_trading_day")
 
 async def test_a_worker_killed_in_the_middle_of_a_backfill_changes_nothing(make_house, tmp_path, workers):
     here = await backfilled(make_house)
-    with sent_by_value():
-        there = await backfilled(make_house, Deadly(workers, tmp_path / "died", 15))
+    there = await backfilled(make_house, Deadly(workers, tmp_path / "died", 15))
     assert not psutil.pid_exists(int((tmp_path / "died").read_text()))
     assert ends(there) == ends(here)
     assert set(there.states("volume_slots")) == set(SESSIONS)
@@ -82,7 +73,7 @@ async def test_a_worker_killed_in_the_middle_of_a_backfill_changes_nothing(make_
 
 def test_the_work_is_done_by_others_and_their_errors_come_over_as_they_are(workers):
     assert workers.ahead == 3
-    assert workers.compute(versions)()[1] != os.getpid()
+    assert workers.compute(os.getpid)() != os.getpid()
     with pytest.raises(MalformedResponse, match="no gzip") as refused:
         workers.compute(partial(decode_minute_file, b"half", "a file"))()
     assert (refused.value.endpoint, str(refused.value)[:40]) == ("a file", "a file: the answer could not be read: no")

@@ -1,9 +1,7 @@
-"""Work that kills the worker which carries it out, once. Sent to workers by value: they know no tests."""
+"""Work that kills the worker which carries it out, once."""
 
 import os
 import signal
-import sys
-from contextlib import contextmanager
 from functools import partial
 
 
@@ -29,14 +27,3 @@ class Deadly:
     def compute(self, work):
         self._left -= 1
         return self._engine.compute(partial(dies_once, self._told, work) if self._left == 0 else work)
-
-
-@contextmanager
-def sent_by_value():
-    from ray import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    try:
-        yield
-    finally:
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])

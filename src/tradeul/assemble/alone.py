@@ -18,26 +18,22 @@ from tradeul.assemble.state import (
 )
 from tradeul.clock import Clock, SimulatedClock, SteppedClock, SystemClock
 from tradeul.maintenance.datasets import Schedule
+from tradeul.maintenance.engine import Engine
 from tradeul.maintenance.report import Status, status
 from tradeul.maintenance.service import MaintenanceService
 from tradeul.market_calendar import NEW_YORK, nyse
 from tradeul.ops import logs
-from tradeul.ops.ray_workers import check_installed, ray_workers
 from tradeul.ops.start import free_port, sole_owner, usable_folder
 from tradeul.settings import Settings
 
 
 @asynccontextmanager
-async def maintenance_alone(settings: Settings, *, on_ray: bool = False) -> AsyncIterator[MaintenanceService]:
+async def maintenance_alone(settings: Settings, engine: Engine | None = None) -> AsyncIterator[MaintenanceService]:
     """Maintenance in this process, without its wake-ups.
-
-    ``on_ray``: Ray's workers compute what can be computed apart.
 
     Raises:
         FolderInUse: another process maintains the folder.
     """
-    if on_ray:
-        check_installed()
     simulated = is_simulated(settings)
     # Nobody else asks this simulator, so any port does.
     settings = settings.model_copy(update={"simulator_port": 0})
@@ -45,7 +41,6 @@ async def maintenance_alone(settings: Settings, *, on_ray: bool = False) -> Asyn
     with claimed_state(settings, (MAINTENANCE,), (), simulated=simulated) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(ray_workers(settings.ray_address)) if on_ray else None
             place, runs = await start_borders(settings, state, stack, simulated=simulated)
             asking = await ask_vendor(settings, place, place.bus, stack)
             maintenance, lead = maintenance_of(settings, place, place.bus, await open_stores(settings, place), asking, engine=engine)

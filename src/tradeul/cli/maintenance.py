@@ -20,6 +20,7 @@ from tradeul.errors import FolderInUse, RunRefused, StartError
 from tradeul.maintenance.report import Status
 from tradeul.maintenance.server import Health, Triggered, foreseen
 from tradeul.maintenance.service import MaintenanceService
+from tradeul.ops.ray_workers import ray_workers
 from tradeul.records.runs import Run, RunOptions
 from tradeul.settings import Settings
 
@@ -106,23 +107,30 @@ async def running_maintenance(settings: Settings) -> There | None:
 @asynccontextmanager
 async def maintenance_of(settings: Settings, *, on_ray: bool = False) -> AsyncIterator[Maintenance]:
     """Raises FolderInUse: another process holds the folder and does not answer; RunRefused: it answers, and has no Ray."""
-    deadline = asyncio.get_running_loop().time() + START_SECONDS
     async with AsyncExitStack() as stack:
+        engine = None
+        if on_ray:
+            await _nobody_else(settings)
+            engine = await stack.enter_async_context(ray_workers(settings.ray_address))
         maintenance: Maintenance | None = None
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
         while maintenance is None:
-            maintenance = await running_maintenance(settings)
-            if maintenance is not None and on_ray:
-                raise RunRefused(
-                    f"The maintenance at {maintenance.address} would do this run, without Ray: stop it, or leave --engine ray out."
-                )
+            maintenance = await (running_maintenance(settings) if engine is None else _nobody_else(settings))
             if maintenance is None:
                 try:
-                    maintenance = Here(await stack.enter_async_context(maintenance_alone(settings, on_ray=on_ray)))
+                    maintenance = Here(await stack.enter_async_context(maintenance_alone(settings, engine)))
                 except FolderInUse:
                     if asyncio.get_running_loop().time() > deadline:
                         raise
                     await asyncio.sleep(LOOK_SECONDS)
         yield maintenance
+
+
+async def _nobody_else(settings: Settings) -> None:
+    """Raises RunRefused: another process maintains the folder, and would do the run."""
+    there = await running_maintenance(settings)
+    if there is not None:
+        raise RunRefused(f"The maintenance at {there.address} would do this run, without Ray: end it, or leave --engine ray out.")
 
 
 async def maintain(settings: Settings, options: RunOptions, *, on_ray: bool = False) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Collection
 from datetime import date, datetime
-from pickle import PickleBuffer
 from typing import Protocol
 
 import msgspec
@@ -30,8 +29,8 @@ class FlatFile(msgspec.Struct, frozen=True):
     data: bytes | memoryview
 
     def __reduce__(self) -> tuple[object, ...]:
-        """The bytes beside the pickle, where that is known: they go to a worker without being copied here."""
-        return FlatFile, (self.session, self.etag, PickleBuffer(self.data))
+        """A view of memory has no pickle, its bytes have."""
+        return FlatFile, (self.session, self.etag, bytes(self.data))
 
 
 class MarketData(Protocol):
