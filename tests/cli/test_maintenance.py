@@ -156,6 +156,13 @@ def test_while_tradeul_runs_a_run_is_asked_of_it(product):
     assert status["next_run_at"] == "2026-03-09T21:00:00Z"
 
 
+def test_while_tradeul_runs_no_run_goes_to_ray(product):
+    said = tradeul(product.state, "backfill", EARLIER, EARLIER, "--engine", "ray")
+    assert (said.code, said.out) == (1, "")
+    assert said.sentence.startswith("tradeul: The maintenance at http://127.0.0.1:")
+    assert said.sentence.endswith("would do this run, without Ray: end it, or leave --engine ray out.")
+
+
 def test_status_follows_the_ledger_until_stopped(product):
     with begun(product.state, "status", "--watch") as process:
         first = json.loads(process.stdout.readline())
@@ -192,7 +199,7 @@ async def test_who_joined_another_run_asks_again_when_that_is_over(monkeypatch, 
     busy = Busy()
 
     @asynccontextmanager
-    async def found(_):
+    async def found(_, **__):
         yield busy
 
     monkeypatch.setattr(maintenance, "maintenance_of", found)

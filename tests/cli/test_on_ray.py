@@ -40,6 +40,15 @@ def here(tmp_path_factory):
     return said.code, checksums(state)
 
 
+@has_ray
+def test_a_cluster_that_is_not_there_is_one_sentence_and_nothing_is_written(tmp_path):
+    said = tradeul(tmp_path / "state", "backfill", *RANGE, "--engine", "ray", ray_address="127.0.0.1:1")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("tradeul: TRADEUL_RAY_ADDRESS=127.0.0.1:1: the Ray cluster cannot be reached (")
+    assert said.err.endswith("start it, or leave --engine ray out.\n")
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.long
 @has_ray
 def test_a_backfill_on_workers_of_its_own_ends_as_here_and_leaves_nothing(tmp_path, here):

@@ -16,13 +16,12 @@ import secrets
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import structlog
@@ -34,7 +33,6 @@ CONNECT_SECONDS = 8.0  # a cluster that runs: a setting that cannot work is name
 START_SECONDS = 60.0  # our own: eight processes, each a Python that imports Ray
 ANSWER_SECONDS = 60.0  # a node that died is noticed by its cluster within some thirty, and its work done by another
 LEAVE_SECONDS = 15.0
-ENDED = "Ray ended the process that had joined it: its node or its head is gone"
 RETRIES = 3
 # More would wait for the leader, which writes a session in a sixth of the time that its file takes to compute.
 WORKERS_AT_MOST = 8
@@ -52,7 +50,7 @@ log = structlog.get_logger()
 class RayWorkers:
     """An `Engine` of maintenance's."""
 
-    def __init__(self, host: ProcessPoolExecutor, workers: int) -> None:
+    def __init__(self, host: "Host", workers: int) -> None:
         self._host = host
         self._numbers = count()
         self._is_left = False
@@ -62,34 +60,54 @@ class RayWorkers:
         if self._is_left:
             return work
         number = next(self._numbers)
-        try:
-            self._host.submit(_begin, number, pickle.dumps(work))
-        except BrokenProcessPool:
-            self._leave(ENDED)
-            return work
+        self._host.ask(ANSWER_SECONDS, _begin, number, pickle.dumps(work))
         return partial(self._answer, number, work)
 
     def _answer(self, number: int, work: Callable[[], T]) -> T:
-        if self._is_left:
-            return work()
-        try:
-            found = self._host.submit(_fetch, number).result(ANSWER_SECONDS + LEAVE_SECONDS)
-        except BrokenProcessPool:
-            found = ENDED
-        except TimeoutError:
-            found = "its host does not answer"
+        found = None if self._is_left else self._host.ask(ANSWER_SECONDS + LEAVE_SECONDS, _fetch, number).result()
         if isinstance(found, str):
-            self._leave(found)
+            log.warning("ray_left", reason=found, then="computed in this process")
+        if not isinstance(found, bytes):
+            self._is_left = True
             return work()
         answer: T | TradeulError = pickle.loads(found)  # noqa: S301 our own workers'
         if isinstance(answer, TradeulError):
             raise answer
         return answer
 
-    def _leave(self, reason: str) -> None:
-        if not self._is_left:
-            log.warning("ray_left", reason=reason, then="computed in this process")
-        self._is_left = True
+
+class Host:
+    """Our side of the child that joins Ray: one question after another. What it says as a text is why it has no answer."""
+
+    def __init__(self) -> None:
+        spawned = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawned.Pipe()
+        self._process = spawned.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._asking = ThreadPoolExecutor(1, "ray")
+        self._is_ended = False
+
+    def ask(self, patience_seconds: float, do: Callable[..., Any], *arguments: object) -> Future[Any]:
+        return self._asking.submit(self._ask, patience_seconds, do, arguments)
+
+    def _ask(self, patience_seconds: float, do: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+        try:
+            self._pipe.send((do, arguments))
+            if self._pipe.poll(patience_seconds):
+                return self._pipe.recv()
+        except (OSError, EOFError):
+            return None if self._is_ended else "Ray ended the process that had joined it, as when its node or its head is gone"
+        self._process.kill()  # a late answer would be taken for that of the next question
+        return f"no answer within {patience_seconds:g} s"
+
+    def end(self) -> None:
+        """Whatever it waits for: it parts from Ray, and a cluster of our own ends with it."""
+        self._is_ended = True
+        self._process.terminate()
+        self._process.join(LEAVE_SECONDS)
+        self._process.kill()
+        self._asking.shutdown(wait=False)
 
 
 def carry_out(work: bytes) -> bytes:
@@ -115,25 +133,24 @@ async def ray_workers(address: str | None, cores: int | None = None) -> AsyncIte
     whose, patience = ("Ray", START_SECONDS) if address is None else (f"TRADEUL_RAY_ADDRESS={address}: the Ray cluster", CONNECT_SECONDS)
     # Ray's sockets lie in it, and may not have long names.
     folder = tempfile.mkdtemp(prefix="tradeul-ray-", dir="/tmp") if address is None else None
-    host = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-    joined: Future[int | str] | None = None
+    host: Host | None = None
     try:
         try:
             async with asyncio.timeout(patience):
                 if address is not None:
                     await _reach(address)
-                joined = host.submit(_join, address, folder, cores)
-                workers = await asyncio.wrap_future(joined)
+                host = Host()
+                workers = await asyncio.wrap_future(host.ask(patience, _join, address, folder, cores))
         except TimeoutError as error:
             raise StartError(f"{whose} did not answer within {patience:g} s: start it, or leave --engine ray out.") from error
-        except (OSError, BrokenProcessPool) as error:
+        except OSError as error:
             raise StartError(f"{whose} cannot be reached ({error}): start it, or leave --engine ray out.") from error
         if isinstance(workers, str):
             raise StartError(f"{whose} cannot be used ({workers}): see to it, or leave --engine ray out.")
         yield RayWorkers(host, workers)
     finally:
-        if joined is not None:
-            await asyncio.to_thread(_end, host)
+        if host is not None:
+            await asyncio.to_thread(host.end)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -154,24 +171,25 @@ async def _reach(address: str) -> None:
     writer.close()
 
 
-def _end(host: ProcessPoolExecutor) -> None:
-    with suppress(BrokenProcessPool, TimeoutError):  # its cluster ends with it, and it with us
-        host.submit(_part).result(LEAVE_SECONDS)
-    host.shutdown(wait=False, cancel_futures=True)
-
-
-# In the host, one call after another.
+# In the host.
 
 _begun: dict[int, Any] = {}
 
 
-def _join(address: str | None, folder: str | None, cores: int | None) -> int | str:
-    """How many workers there are; or why not."""
+def _serve(pipe: Connection) -> None:
+    """Until it is told to end, or we are no more; leaving, Python parts from Ray."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is ours to follow
-    threading.Thread(target=_follow_parent, daemon=True).start()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
+    with suppress(EOFError, OSError):
+        while True:
+            do, arguments = pipe.recv()
+            pipe.send(do(*arguments))
+
+
+def _join(address: str | None, folder: str | None, cores: int | None) -> int | str:
+    """How many workers there are; or why not."""
     os.environ.update(EVERYWHERE)
     if address is None:
         os.environ.update(OURS, RAY_AUTH_TOKEN=secrets.token_hex(24))
@@ -203,19 +221,6 @@ def _fetch(number: int) -> bytes | str:
     except (ray.exceptions.RayError, KeyError) as error:
         return _reason(error)
     return found
-
-
-def _part() -> None:
-    import ray
-
-    ray.shutdown()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _reason(error: Exception) -> str:
