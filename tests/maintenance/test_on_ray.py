@@ -9,12 +9,14 @@ from importlib.util import find_spec
 import psutil
 import pytest
 
+from tests.cli.test_maintenance import tradeul
 from tests.maintenance.conftest import CALENDAR
 from tests.maintenance.worker_deaths import Deadly
+from tests.product import CLEAN
 from tradeul.errors import MalformedResponse
 from tradeul.maintenance.datasets import Windows
 from tradeul.market_calendar import at
-from tradeul.ops.ray_workers import ray_workers
+from tradeul.ops.ray_workers import OURS, ray_workers
 from tradeul.providers.polygon.wire_files import decode_minute_file
 from tradeul.records.partitions import State
 from tradeul.records.runs import RunOptions
@@ -77,3 +79,26 @@ def test_the_work_is_done_by_others_and_their_errors_come_over_as_they_are(worke
     with pytest.raises(MalformedResponse, match="no gzip") as refused:
         workers.compute(partial(decode_minute_file, b"half", "a file"))()
     assert (refused.value.endpoint, str(refused.value)[:40]) == ("a file", "a file: the answer could not be read: no")
+
+
+def whereabouts():
+    """Of the cluster that the host has joined: its address, and what others need to join it."""
+    import ray
+
+    return ray.get_runtime_context().gcs_address, {name: value for name, value in os.environ.items() if name in (*OURS, "RAY_AUTH_TOKEN")}
+
+
+@pytest.mark.long
+def test_a_cluster_that_runs_is_joined_and_runs_on(workers, tmp_path, monkeypatch):
+    address, needed = workers._host.ask(10, whereabouts).result()
+    for name, value in needed.items():
+        monkeypatch.setitem(CLEAN, name, value)
+    here = tradeul(tmp_path / "here", "backfill", "2025-06-02", "2025-06-12")
+    there = tradeul(tmp_path / "there", "backfill", "2025-06-02", "2025-06-12", "--engine", "ray", ray_address=address)
+    assert "ray_left" not in there.err
+    assert (there.code, there.lines[-1]["completed"]) == (here.code, here.lines[-1]["completed"])
+    assert workers.compute(os.getpid)() != os.getpid()
+    monkeypatch.setitem(CLEAN, "RAY_AUTH_TOKEN", "0" * 48)
+    refused = tradeul(tmp_path / "refused", "backfill", "2025-06-02", "2025-06-12", "--engine", "ray", ray_address=address)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.sentence.startswith(f"tradeul: TRADEUL_RAY_ADDRESS={address}: the Ray cluster did not answer within 8 s: see that")

@@ -142,7 +142,8 @@ async def ray_workers(address: str | None, cores: int | None = None) -> AsyncIte
                 host = Host()
                 workers = await asyncio.wrap_future(host.ask(patience, _join, address, folder, cores))
         except TimeoutError as error:
-            raise StartError(f"{whose} did not answer within {patience:g} s: start it, or leave --engine ray out.") from error
+            hint = "" if address is None else "see that it runs and that RAY_AUTH_TOKEN is its own, or "
+            raise StartError(f"{whose} did not answer within {patience:g} s: {hint}leave --engine ray out.") from error
         except OSError as error:
             raise StartError(f"{whose} cannot be reached ({error}): start it, or leave --engine ray out.") from error
         if isinstance(workers, str):
