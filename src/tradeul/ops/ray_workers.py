@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -208,9 +208,14 @@ def _join(address: str | None, folder: str | None, cores: int | None) -> int | s
 
 
 def _begin(number: int, work: bytes) -> None:
+    _begun[number] = _carrying_out().remote(work)
+
+
+@cache
+def _carrying_out() -> Any:
     import ray
 
-    _begun[number] = ray.remote(max_retries=RETRIES)(carry_out).remote(work)
+    return ray.remote(max_retries=RETRIES)(carry_out)
 
 
 def _fetch(number: int) -> bytes | str:
