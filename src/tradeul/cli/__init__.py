@@ -106,7 +106,8 @@ def backfill(
         Who computes: this process, or Ray's workers (docs/servers.md).
     """
     again, failed = reprocess == "all", reprocess == "failed"
-    _maintain(RunOptions(since=first, target_date=last, force=again, failed_only=failed, dry_run=dry_run), on_ray=engine == "ray")
+    options = RunOptions(since=first, target_date=last, force=again, failed_only=failed, dry_run=dry_run)
+    _maintain(options, on_ray=engine == "ray" and not dry_run)
 
 
 @app.command
