@@ -5,14 +5,16 @@
     python benchmarks/viewers.py [--viewers 10,1000] [--gateways 1,2] [--seconds 30] [--fill 400] [--lists a,b,...] [--tickers 12400]
 
 Each number of viewers is measured over each number of gateways (on ports of their own, as behind one address). A viewer
-watches four lists, those of the page's first arrangement, and asks for compression; every tenth does
-not, and tells how late its deltas are: from the market time of their rows, when the scanner's cycle began,
-to the socket. What a bar waits for its cycle, up to a second, comes before that (`event_to_socket.py`). Others
-take the processors, too: so it is told in seconds of the processor, which hardly depend on them; lateness does.
+watches the five lists that the page's first arrangement shows, and asks for compression; every tenth does not, and
+tells how late its deltas are: from the market time of their rows, when the scanner's cycle began, to the socket.
+What a bar waits for its cycle, up to a second, comes before that (`event_to_socket.py`). Last, what the page asks by HTTP
+while it is open: the strip's counts every five seconds, the minute bars of a chart every fifteen. Others take the
+processors, too: so it is told in seconds of the processor, which hardly depend on them; lateness does.
 """
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import resource
@@ -34,11 +36,12 @@ import redis
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.clock import SimulatedClock, SystemClock
 
-FIRST = "gappers_up,momentum_up,high_volume,new_highs"  # of `web/workspace/workspace.mjs`
+FIRST = "gappers_up,momentum_up,high_volume,new_highs,winners"  # what `web/workspace/workspace.mjs` shows at first
 PORTS = ("API", "FILINGS", "MAINTENANCE", "HISTORICAL", "SCANNER", "SIMULATOR", "GATEWAY")
 FEW = {"DAILY_SESSIONS": "30", "SLOT_SESSIONS": "6", "RVOL_SESSIONS": "5", "KEEP_MINUTE_BARS": "0"}
 PLAIN_EVERY = 10
 SETTLE_SECONDS = 5.0
+ASKED = 1000
 OPENED_TOGETHER = 200
 LONGEST_LOAD_SECONDS = 600
 STAMP = b'"timestamp":'
@@ -185,6 +188,7 @@ def measure(options: argparse.Namespace, state: Path, url: str, valkey: psutil.P
             if time.monotonic() - started > LONGEST_LOAD_SECONDS:
                 raise SystemExit("history was not loaded in time")
         print(f"history stands after {time.monotonic() - started:.0f} s")
+        page = stack.enter_context(service("api", settings))
         doors = [stack.enter_context(service("gateway", settings | {"TRADEUL_GATEWAY_PORT": str(port)})) for port in ports]
         time.sleep(max(options.fill - (time.monotonic() - started), 10))
         clock = next(state.rglob("clock.json"))
@@ -195,6 +199,9 @@ def measure(options: argparse.Namespace, state: Path, url: str, valkey: psutil.P
             for viewers in options.viewers:
                 for count in options.gateways:
                     one(viewers, ports[:count], options, clock, processes, bus)
+            busiest = json.loads(bus.get("scanner:category:high_volume") or b"[]")[0]["symbol"]
+        for path in ("/api/breadth", f"/api/bars/minute/{busiest}?start=2026-03-09"):
+            asked(int(settings["TRADEUL_API_PORT"]), path, {"api": page, "scanner, live": scanner})
 
 
 def tell_bus(bus: "redis.Redis", tickers: int) -> None:
@@ -235,6 +242,30 @@ def one(
         print(f"  {name:>20}: {share:.3f} of a processor, {after_mb[name]:,.0f} MB{grown}")
     into, out = (net_then[name] - net[name] for name in ("total_net_input_bytes", "total_net_output_bytes"))
     print(f"  bus: {into / took / 1e3:,.0f} KB/s in, {out / took / 1e3:,.0f} KB/s out (this process's questions among it)")
+
+
+def asked(port: int, path: str, processes: dict[str, psutil.Process]) -> None:
+    """One question again and again over one connection; what the processes spend on it beyond what they do anyway."""
+
+    def spent() -> np.ndarray:
+        return np.array([time.monotonic(), *(sum(each.cpu_times()[:2]) for each in processes.values())])
+
+    def ask() -> int:
+        line.request("GET", path)
+        return len(line.getresponse().read())
+
+    line = http.client.HTTPConnection("127.0.0.1", port)
+    size = ask()
+    begun = spent()
+    time.sleep(10)
+    rest = spent() - begun
+    begun = spent()
+    for _ in range(ASKED):
+        ask()
+    took = spent() - begun
+    beyond = (took - rest * took[0] / rest[0])[1:] / ASKED * 1000
+    each = ", ".join(f"{name} {ms:.2f} ms" for name, ms in zip(processes, beyond, strict=True))
+    print(f"{path.partition('?')[0]} ({size:,} bytes): {each} of the processor, {took[0] / ASKED * 1000:.1f} ms by the clock")
 
 
 def show(viewers: int, gateways: int, told: Json) -> None:
