@@ -12,10 +12,11 @@ import asyncio
 import selectors
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -31,6 +32,21 @@ from tradeul.scanner.definitions import built_in_lists
 
 ROWS, CELLS = 48, 24  # of a list on average: 524 rows are on eleven
 SESSION = date(2026, 3, 9)
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[tuple[int, int]]:
+    """The embedded one's binary over TCP: its port, and its process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    process = subprocess.Popen([server_binary(), *arguments, "--logfile", str(folder / "bus.log")])
+    try:
+        time.sleep(1)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 class Readers(threading.Thread):
@@ -109,19 +125,9 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=5_600)
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        log = Path(folder) / "log"
-        server = subprocess.Popen([server_binary(), *arguments, "--logfile", str(log)], stdout=sys.stderr)
-        try:
-            time.sleep(1)
-            fan_out(port, options.gateways, options.rounds, options.bytes)
-            largest(port)
-        finally:
-            server.terminate()
-            server.wait(10)
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as (port, _):
+        fan_out(port, options.gateways, options.rounds, options.bytes)
+        largest(port)
 
 
 if __name__ == "__main__":

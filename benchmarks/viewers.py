@@ -13,7 +13,6 @@ processors, too: so it is told in seconds of the processor, which hardly depend 
 """
 
 import argparse
-import asyncio
 import http.client
 import json
 import os
@@ -32,9 +31,9 @@ from typing import Any
 import numpy as np
 import psutil
 import redis
+from bus import running_server
 
-from tradeul.bus.embedded import EmbeddedServer
-from tradeul.clock import SimulatedClock, SystemClock
+from tradeul.clock import SimulatedClock
 
 FIRST = "gappers_up,momentum_up,high_volume,new_highs,winners"  # what `web/workspace/workspace.mjs` shows at first
 PORTS = ("API", "FILINGS", "MAINTENANCE", "HISTORICAL", "SCANNER", "SIMULATOR", "GATEWAY")
@@ -44,6 +43,7 @@ SETTLE_SECONDS = 5.0
 ASKED = 1000
 OPENED_TOGETHER = 200
 LONGEST_LOAD_SECONDS = 600
+PING, PONG = bytes((0x89, 0)), bytes((0x8A, 0x80, 0, 0, 0, 0))
 STAMP = b'"timestamp":'
 Json = dict[str, Any]
 
@@ -105,8 +105,8 @@ class Watching:
             self.cut_off += 1
             self._selector.unregister(viewer.socket)
             return
-        if data[0] & 0x0F == 0x9 and data[1] == 0:  # a ping; a data frame may begin so in its middle, then a pong too many does no harm
-            viewer.socket.send(bytes((0x8A, 0x80)) + bytes(4))
+        if data.startswith(PING) or data.endswith(PING):  # bytes that only look like one are rare, and a pong too many does no harm
+            viewer.socket.send(PONG)
         viewer.received += len(data)
         if viewer.plain and (place := data.rfind(STAMP)) >= 0 and b'"type":"delta"' in data:
             digits = data[place + len(STAMP) : place + len(STAMP) + 13]
@@ -259,6 +259,7 @@ def asked(port: int, path: str, processes: dict[str, psutil.Process]) -> None:
     begun = spent()
     time.sleep(10)
     rest = spent() - begun
+    line.close()  # it has been silent for longer than a server waits
     begun = spent()
     for _ in range(ASKED):
         ask()
@@ -279,17 +280,6 @@ def show(viewers: int, gateways: int, told: Json) -> None:
         p50, p99, most = told["late_ms"]
         print(f"  from the cycle's beginning to the socket: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {most:.0f} ms")
     print(f"  {told['cpu']:.1f} s of the processor were the viewers'; {told['cut_off']} cut off", flush=True)
-
-
-async def run(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedServer(Path(folder), SystemClock())
-        await server.start()
-        (valkey,) = psutil.Process().children()
-        try:
-            await asyncio.to_thread(measure, options, Path(folder), server.url, valkey)
-        finally:
-            await server.stop()
 
 
 def numbers(text: str) -> list[int]:
@@ -313,7 +303,8 @@ def main() -> None:
         clock = SimulatedClock.from_json(options.watch.read_text())
         watch(options.ports, options.viewers[0], options.lists, options.seconds, clock)
         return
-    asyncio.run(run(options))
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as (port, server):
+        measure(options, Path(folder), f"redis://127.0.0.1:{port}", psutil.Process(server))
 
 
 if __name__ == "__main__":
