@@ -42,7 +42,7 @@ PLAIN_EVERY = 10
 SETTLE_SECONDS = 5.0
 ASKED = 1000
 OPENED_TOGETHER = 200
-LONGEST_LOAD_SECONDS = 600
+LONGEST_LOAD_SECONDS, LONGEST_START_SECONDS = 900, 60
 PING, PONG = bytes((0x89, 0)), bytes((0x8A, 0x80, 0, 0, 0, 0))
 STAMP = b'"timestamp":'
 Json = dict[str, Any]
@@ -163,6 +163,19 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def wait_for(port: int) -> None:
+    ends = time.monotonic() + LONGEST_START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def processor(processes: dict[str, list[psutil.Process]]) -> dict[str, float]:
     return {name: sum(sum(each.cpu_times()[:2]) for each in group) for name, group in processes.items()}
 
@@ -190,7 +203,9 @@ def measure(options: argparse.Namespace, state: Path, url: str, valkey: psutil.P
         print(f"history stands after {time.monotonic() - started:.0f} s")
         page = stack.enter_context(service("api", settings))
         doors = [stack.enter_context(service("gateway", settings | {"TRADEUL_GATEWAY_PORT": str(port)})) for port in ports]
-        time.sleep(max(options.fill - (time.monotonic() - started), 10))
+        for port in (*ports, int(settings["TRADEUL_API_PORT"])):
+            wait_for(port)
+        time.sleep(max(options.fill - (time.monotonic() - started), SETTLE_SECONDS))
         clock = next(state.rglob("clock.json"))
         processes = {"maintenance, vendor": [maintenance, *maintenance.children(recursive=True)], "scanner, live": [scanner]}
         processes |= {"Valkey": [valkey]} | {f"gateway {number}": [door] for number, door in enumerate(doors, 1)}
