@@ -1,6 +1,7 @@
 """`tradeul backfill --engine ray` as a process: what it says, what it leaves when it is stopped, and when Ray is."""
 
 import json
+import shutil
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,12 @@ def is_at(process, task):
             return
 
 
+def folder_of(family):
+    """Of Ray's sockets and logs."""
+    (socket,) = {part for child in family for part in child.cmdline() if part.startswith("--raylet_socket_name=")}
+    return Path(socket.partition("=")[2].split("/session_")[0])
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """What a run without Ray leaves, and how it ended."""
@@ -55,13 +62,12 @@ def test_a_backfill_on_workers_of_its_own_ends_as_here_and_leaves_nothing(tmp_pa
     with begun(tmp_path, "backfill", *RANGE, "--engine", "ray", **SIZE) as process:
         is_at(process, "volume_slots")
         family = psutil.Process(process.pid).children(recursive=True)
-        folders = {part for child in family for part in child.cmdline() if part.startswith("--raylet_socket_name=")}
+        folder = folder_of(family)
         said = Said(process, *process.communicate(timeout=120))
     assert (said.code, checksums(tmp_path)) == here
     assert said.lines[-1]["event"] == "finished", "nothing else is on stdout"
     assert not psutil.wait_procs(family, timeout=10)[1]
-    (socket,) = folders
-    assert not Path(socket.partition("=")[2].split("/session_")[0]).exists()
+    assert not folder.exists()
 
 
 @pytest.mark.long
@@ -96,11 +102,12 @@ def test_killed_it_takes_ray_with_it_and_the_next_run_goes_on(tmp_path, here):
     with begun(tmp_path, "backfill", *RANGE, "--engine", "ray", **SIZE) as process:
         is_at(process, "volume_slots")
         family = psutil.Process(process.pid).children(recursive=True)
-        of_ray = [child for child in family if "ray" in child.name()]
+        of_ray, folder = [child for child in family if "ray" in child.name()], folder_of(family)
         process.kill()
         assert of_ray and not psutil.wait_procs(of_ray, timeout=60)[1]
         process.stdout.close()  # of the embedded Valkey too, which the next start ends
         process.stderr.close()
+    shutil.rmtree(folder)
     said = tradeul(tmp_path, "backfill", *RANGE, **SIZE)
     left = {key: row[:2] for key, row in checksums(tmp_path).items()}
     assert (said.code, left) == (here[0], {key: row[:2] for key, row in here[1].items()})
