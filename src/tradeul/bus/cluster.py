@@ -15,6 +15,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import msgspec
 import redis.asyncio as aioredis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
@@ -119,22 +120,27 @@ class ClusterBus(Bus):
     def _client(self, tries_again: int = TRIES) -> aioredis.Redis:
         return cast(aioredis.Redis, Nodes.at(self._url, tries_again))  # of the same commands
 
-    async def _at_one_stroke(self, commands: Sequence[Command]) -> None:
-        await self._each(commands)
+    async def _at_one_stroke(self, commands: Sequence[Command]) -> list[Any]:
+        async with self.asking() as redis:
+            if self.claim is not None:
+                await self.claim.keep(redis)
+            return await _nodes(redis).each(commands)
 
     async def _each(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             return await _nodes(redis).each(commands)
 
     async def _write_and_tell(self, keys: Sequence[Command], messages: Sequence[Command]) -> None:
-        await self._each(keys)
-        await self._each(messages)
+        await self._at_one_stroke(keys)
+        await self._at_one_stroke(messages)
 
     async def publish(self, topic: Topic[Record], record: Record) -> int:
         """How many heard it, on whichever node: a node answers for its own connections only."""
-        if heard := await super().publish(topic, record):
-            return heard
-        async with self._asking() as redis:
+        async with self.asking() as redis:
+            if self.claim is not None:
+                await self.claim.keep(redis)
+            if heard := await redis.publish(topic.channel, msgspec.json.encode(record)):
+                return int(heard)
             return await _nodes(redis).again(lambda: _listeners(_nodes(redis), topic.channel))
 
     async def put_metadata(self, documents: Mapping[str, bytes]) -> None:
@@ -146,7 +152,7 @@ class ClusterBus(Bus):
     async def answers(self) -> bool:
         """Whether every slot has a master that is up."""
         try:
-            async with asyncio.timeout(PING_SECONDS), self._asking() as redis:
+            async with asyncio.timeout(PING_SECONDS), self.asking() as redis:
                 await _nodes(redis).again(lambda: _see_whole(_nodes(redis)))
         except (BusUnavailable, TimeoutError):
             return False
