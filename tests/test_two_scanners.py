@@ -16,6 +16,7 @@ from tests.redis_server import running_redis
 from tests.test_apart import Apart, apart
 from tests.valkey_cluster import running_cluster
 from tradeul import assemble
+from tradeul.assemble.borders import refuse_others
 from tradeul.bus.claim import Holder
 from tradeul.bus.cluster import bus_at
 from tradeul.bus.topics import claim_key
@@ -57,6 +58,15 @@ async def test_another_market_and_a_second_product_are_refused_before_anything_i
         with pytest.raises(StartError) as refused:
             await assemble.up(settings, simulate=simulate, fresh=False, ready=never, services=services)
     assert str(refused.value).startswith(f"TRADEUL_REDIS_URL: {says}") and not settings.state.exists()
+
+
+async def test_what_a_killed_process_of_the_same_folder_still_claims_refuses_nobody(tmp_path, server):
+    server.empty()
+    with redis.Redis.from_url(server.url) as client:
+        claim(client)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "scanner.claim").write_text("another's")
+    await refuse_others(Settings(state=tmp_path, redis_url=server.url), simulated=True, is_whole=True)
 
 
 def test_a_scanner_stands_by_while_another_writes_and_again_when_it_lost_its_claim(tmp_path):

@@ -186,7 +186,8 @@ def maintenance_of(
     """The service, and what it must lead first; None: the folder's lock is enough."""
     url = catalog_url(settings, simulated=place.simulated)
     http, files, access = asking.http, asking.files, asking.access
-    parts = PolygonClient(http, place.vendor.rest), files, stores.lake, stores.catalog, bus, place.clock, place.calendar
+    lake = stores.lake.guarded(stores.catalog.check_term)
+    parts = PolygonClient(http, place.vendor.rest), files, lake, stores.catalog, bus, place.clock, place.calendar
     maintenance = MaintenanceService(
         *parts,
         access.windows,

@@ -142,6 +142,17 @@ class Catalog:
         if connection.execute(newest).scalar_one() != ours:
             raise LeadLost("Another process leads since: what this one had begun is not noted.")
 
+    def check_term(self) -> None:
+        """Before what is not in the catalog is changed.
+
+        Raises:
+            LeadLost: we led, and another leads since.
+            StoreError: the catalog does not answer.
+        """
+        if self._term is not None:
+            with self.transaction("Who leads could not be asked") as connection:
+                self._hold_term(connection)
+
     def note(self, rows: Iterable[LedgerRow]) -> None:
         """Write these rows, all or none.
 
