@@ -105,7 +105,6 @@ STORING = ("maintenance", "scanner", "filings", "historical", "api")
 DOCUMENTED = ("ticker:universe", "baselines:current", "maintenance:last_run", "trading:session", "lists:current")
 
 
-@pytest.mark.long
 def test_a_lost_redis_is_said_costs_nothing_and_is_whole_again_once_it_is_back(tmp_path):
     """Away for half a minute, and empty then."""
     server = RedisServer()
@@ -171,7 +170,6 @@ def test_on_postgresql_and_each_service_killed_in_turn(tmp_path, postgres):
         server.stop()
 
 
-@pytest.mark.long
 def test_a_lost_database_is_said_by_all_who_need_it_and_nobody_ends(tmp_path, postgres):
     with (
         running_redis() as redis_server,

@@ -11,7 +11,20 @@ from tests.product import Product, eventually, running
 from tests.s3_server import settings_of
 
 FEW = {"daily_sessions": 30, "slot_sessions": 6, "rvol_sessions": 5}
-pytestmark = pytest.mark.long
+WRONG = [
+    ({"who": "none"}, "s3:ListBucket"),
+    ({"who": "reads"}, "s3:PutObject"),
+    ({"secret": "no"}, "TRADEUL_LAKE_SECRET"),
+    ({"key": "no"}, "TRADEUL_LAKE_KEY"),
+    ({"url": "s3://nonesuch/lake"}, "TRADEUL_LAKE_URL"),
+    ({"endpoint": "http://127.0.0.1:1"}, "TRADEUL_LAKE_ENDPOINT"),
+    ({"endpoint": None}, "TRADEUL_LAKE_ENDPOINT"),  # that of one who takes calls and says nothing
+]
+COMMANDS = [("up",), ("maintain",), ("up", "scanner")]
+SAMPLE = (COMMANDS[0], WRONG[1])
+TABLE = [
+    pytest.param(command, *wrong, marks=() if (command, wrong) == SAMPLE else pytest.mark.long) for command in COMMANDS for wrong in WRONG
+]
 
 
 def tradeul(product, *words):
@@ -22,6 +35,7 @@ def complete(product):
     return any(event["success"] for event in product.events("maintenance_cycle_finished"))
 
 
+@pytest.mark.long
 def test_a_product_killed_while_it_fills_a_bucket_ends_with_lists_history_and_sql(tmp_path, s3):
     settings = FEW | settings_of(s3.bucket())
     first = Product(tmp_path, **settings).ready()
@@ -41,24 +55,12 @@ def test_a_product_killed_while_it_fills_a_bucket_ends_with_lists_history_and_sq
     assert not (tmp_path / "simulated" / "lake" / "ohlc_daily").exists()
 
 
-@pytest.mark.parametrize("command", [("up",), ("maintain",), ("up", "scanner")])
-@pytest.mark.parametrize(
-    ("wrong", "names"),
-    [
-        ({"who": "none"}, "s3:ListBucket"),
-        ({"who": "reads"}, "s3:PutObject"),
-        ({"secret": "no"}, "TRADEUL_LAKE_SECRET"),
-        ({"key": "no"}, "TRADEUL_LAKE_KEY"),
-        ({"url": "s3://nonesuch/lake"}, "TRADEUL_LAKE_URL"),
-        ({"endpoint": "http://127.0.0.1:1"}, "TRADEUL_LAKE_ENDPOINT"),
-        ({"endpoint": None}, "TRADEUL_LAKE_ENDPOINT"),  # that of one who takes calls and says nothing
-    ],
-)
+@pytest.mark.parametrize(("command", "wrong", "names"), TABLE)
 def test_a_bucket_that_cannot_be_used_is_one_sentence_within_ten_seconds_and_nothing_is_written(
-    tmp_path, s3, silent, command, wrong, names
+    tmp_path, s3, server, silent, command, wrong, names
 ):
     bucket = s3.bucket(**wrong if wrong != {"endpoint": None} else {"endpoint": silent})
-    redis = {"redis_url": "redis://127.0.0.1:1"} if command == ("up", "scanner") else {}
+    redis = {"redis_url": server.url} if command == ("up", "scanner") else {}
     product = Product(
         tmp_path / "state", command=(sys.executable, "-m", "tradeul", *command), **settings_of(bucket), **redis, simulator_port=18999
     )

@@ -8,7 +8,7 @@ from tests.followed import Crowd
 from tests.one_address import one_address
 from tests.product import UP, Product, eventually
 from tests.redis_server import free_port
-from tests.test_apart import DOCUMENTED, SERVICES, TALKS, apart
+from tests.test_apart import DOCUMENTED, SERVICES, apart
 from tests.valkey_cluster import running_cluster
 from tradeul.bus.cluster import bus_at
 from tradeul.clock import SystemClock
@@ -30,7 +30,7 @@ def test_fifty_clients_over_two_gateways_get_every_delta_and_a_master_may_die(tm
         asyncio.run(everything_arrives(services, cluster.url))
         eventually(lambda: any(run["success"] for run in services.logged("maintenance", "maintenance_cycle_finished")), 120)
 
-        before, talks = services.next_snapshot(), (*TALKS, "second")
+        before, talks = services.next_snapshot(), (*SERVICES, "second")
         processes = {name: service.process.pid for name, service in services.up.items()}
         dying = cluster.owner("ticker:universe")
         dying.stop()

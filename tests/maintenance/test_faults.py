@@ -1,14 +1,14 @@
 """The fault matrix: whatever the vendor does, a run ends complete, or failed with its reason; a later one heals it."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import aiohttp
 import pytest
 
 from tests.maintenance.simulated import SMALL, TICKERS, complete, misbehaves, reconciled, standing, supplied
 from tradeul.maintenance.tasks import volume_slots
+from tradeul.ops import s3
 from tradeul.providers import http
-from tradeul.providers.polygon import flat_files
 from tradeul.records.partitions import State
 from tradeul.simulator.faults import ALL, FILES, KINDS, can
 
@@ -57,7 +57,7 @@ SAMPLE = [
 def impatient(monkeypatch):
     """A vendor that hangs costs these tests no half minutes."""
     monkeypatch.setattr(http, "TIMEOUT", aiohttp.ClientTimeout(total=20, connect=5, sock_read=HUNG_SECONDS))
-    monkeypatch.setattr(flat_files, "timedelta", lambda seconds: timedelta(seconds=min(seconds, HUNG_SECONDS)))
+    monkeypatch.setattr(s3, "SILENT_SECONDS", HUNG_SECONDS)
 
 
 @pytest.fixture

@@ -218,6 +218,8 @@ async def _up(settings: Settings, services: Sequence[Service], *, simulate: bool
         from tradeul.assemble import Running, up
         from tradeul.cli.console import show
 
+        _hear_signals()
+
         async def ready(running: Running) -> None:
             started()
             await show(running)
@@ -230,6 +232,7 @@ async def _up(settings: Settings, services: Sequence[Service], *, simulate: bool
 async def _simulate(settings: Settings) -> None:
     from tradeul.assemble.alone import simulate_alone
 
+    _hear_signals()
     await simulate_alone(settings)
 
 
@@ -247,12 +250,13 @@ def _run(main: Coroutine[object, object, int | None], interrupted: int = 0) -> N
     start resumes it, and a person who pressed Ctrl-C is not made to wait.
     """
 
+    async def heard() -> int | None:
+        _hear_signals()
+        return await main
+
     async def until_signalled() -> int:
-        task = asyncio.ensure_future(main)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            return await task or 0
+            return await asyncio.ensure_future(heard()) or 0
         except asyncio.CancelledError:
             print("Stopped.", file=sys.stderr)  # noqa: T201
             return interrupted
@@ -268,6 +272,18 @@ def _run(main: Coroutine[object, object, int | None], interrupted: int = 0) -> N
         os._exit(code)
 
     asyncio.run(leave())
+
+
+def _hear_signals() -> None:
+    """From now on a signal cancels the task that calls this.
+
+    Again after polars was loaded: it takes SIGINT for itself, and raises KeyboardInterrupt in the thread that asks
+    it something, past all that ends services in order.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 called by one
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _first(error: BaseException) -> BaseException:
