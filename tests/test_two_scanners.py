@@ -6,6 +6,7 @@ import signal
 import threading
 import urllib.request
 from contextlib import aclosing, contextmanager
+from datetime import date
 
 import msgspec
 import pytest
@@ -23,7 +24,9 @@ from tradeul.bus.topics import claim_key
 from tradeul.client import Client, Snapshot
 from tradeul.clock import SystemClock
 from tradeul.errors import StartError
+from tradeul.records.lists import ListFrame
 from tradeul.records.messages import decode
+from tradeul.scanner.definitions import built_in_lists
 from tradeul.settings import Settings
 
 KEY = claim_key("scanner")
@@ -72,6 +75,8 @@ async def test_what_a_killed_process_of_the_same_folder_still_claims_refuses_nob
 def test_a_scanner_stands_by_while_another_writes_and_again_when_it_lost_its_claim(tmp_path):
     with running_redis() as server, redis.Redis.from_url(server.url) as client, apart(tmp_path, redis_url=server.url) as services:
         claim(client)
+        client.set("lists:current", msgspec.json.encode([each.definition for each in built_in_lists()]))
+        client.set("frames:gappers_up", msgspec.json.encode(ListFrame(date(2026, 3, 6), 1000, 0, [], "SIMULATED", 0)))  # of another catalog
         services.settings["simulator_tickers"] = 100
         services.up["all"] = Product(tmp_path, command=(*UP, *TOGETHER), **services.settings)
         services.up["all"].ready()
@@ -79,6 +84,7 @@ def test_a_scanner_stands_by_while_another_writes_and_again_when_it_lost_its_cla
         assert is_ready(services) == 503 and not client.exists("frames:winners")
         client.delete(KEY)
         before = services.next_snapshot()
+        assert before.epoch == 1001
         assert services.health("scanner")["role"] == "leads" and is_ready(services) == 200
         claim(client, milliseconds=1_500)
         eventually(lambda: services.health("scanner")["role"] == "stands by")

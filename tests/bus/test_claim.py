@@ -27,7 +27,6 @@ SESSION = date(2026, 3, 9)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(rules, "EXPIRES_MS", 400)
     for name, seconds in {"KEEP": 0.05, "LOOK": 0.02, "GRACE": 0.1}.items():
         monkeypatch.setattr(rules, f"{name}_SECONDS", seconds)
 
@@ -110,6 +109,7 @@ async def test_one_writes_and_when_it_ends_the_other_does(bus, folder):
         one, other = (first, second) if first.writes.is_set() else (second, first)
         await one.bus.publish_frames(frame(1))
         assert not other.writes.is_set()
+        assert 0 < await bus.redis.pttl(one.claim.key) <= rules.EXPIRES_MS, "one that is killed would keep it for ever"
         await one.end()
         await other.writes.wait()
         await other.bus.publish_frames(frame(2))
@@ -128,6 +128,8 @@ async def test_nothing_is_written_or_told_by_one_that_was_frozen_while_another_t
 
     async with asyncio.timeout(SOON), asleep(bus, folder("a")) as first, writer(bus, folder("b")) as second:
         await first.publish_frames(frame(1))
+        assert not second.writes.is_set()
+        await bus.redis.pexpire(first.claim.key, 1)
         await second.writes.wait()
         listening = asyncio.create_task(listen())
         while heard.empty():

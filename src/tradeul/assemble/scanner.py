@@ -4,6 +4,7 @@ import asyncio
 
 from tradeul.assemble.borders import Asking, Place, Stores
 from tradeul.bus.redis import Bus
+from tradeul.errors import LeadLost, StoreError
 from tradeul.live.last_close import Closes
 from tradeul.live.service import LiveService
 from tradeul.providers.polygon.client import PolygonClient
@@ -60,7 +61,10 @@ class Scanning:
 
     async def _scanner(self, live: LiveService) -> ScannerService:
         settings, place, catalog = self._settings, self._place, self._stores.catalog
-        epoch = await asyncio.to_thread(catalog.next_epoch, await self._epoch_told())
+        try:
+            epoch = await asyncio.to_thread(catalog.next_epoch, await self._epoch_told())
+        except StoreError as error:  # who stands by may have another catalog; else we try again
+            raise LeadLost(str(error)) from error
         membership = Membership(MembershipLog(place.state / "membership", self._stores.lake, settings.keep_membership))
         by = epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
         return ScannerService(live.frame, self._bus, place.clock, place.calendar, self.mode, *by)
