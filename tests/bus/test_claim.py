@@ -7,11 +7,14 @@ from datetime import date
 
 import msgspec
 import pytest
+import redis
 from structlog.testing import capture_logs
 
 from tests.redis_server import running_redis
+from tests.valkey_cluster import eventually
 from tradeul.bus import claim as rules
 from tradeul.bus.claim import Claim, Holder, holder
+from tradeul.bus.cluster import bus_at
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FEED_STATUS, FILINGS
 from tradeul.clock import SystemClock
@@ -176,6 +179,38 @@ async def test_one_that_froze_between_its_look_and_its_write_is_refused_by_the_s
             await first.publish_frames(frame(1))
         assert await told(bus) == 2
     await bus.close()
+
+
+@pytest.mark.long
+async def test_a_write_that_waited_for_a_master_of_a_cluster_is_looked_at_again(cluster, folder, monkeypatch):
+    cluster.empty()
+    bus = await bus_at(cluster.url, SystemClock())
+    async with asyncio.timeout(3 * SOON), asleep(bus, folder("a")) as first:
+        look, master = first.claim.keep, cluster.owner("frames:winners")
+        assert master is not cluster.owner(first.claim.key)
+
+        async def look_and_be_cut_off(*args, **options):
+            await look(*args, **options)
+            monkeypatch.undo()
+            await bus.redis.set(first.claim.key, msgspec.json.encode(Holder("another's", "real", "elsewhere")))
+            await asyncio.to_thread(master.stop)
+
+        monkeypatch.setattr(first.claim, "keep", look_and_be_cut_off)
+        writing = asyncio.create_task(first.publish_frames(frame(1)))
+        await asyncio.to_thread(eventually, lambda: not answers(master))
+        await asyncio.to_thread(master.start)
+        with pytest.raises(LeadLost):
+            await writing
+        await asyncio.to_thread(cluster.whole)
+        assert await bus.get_frame("winners") is None
+    await bus.close()
+
+
+def answers(node):
+    try:
+        return node.client.ping()
+    except redis.RedisError:
+        return False
 
 
 @pytest.mark.parametrize("writes", [False, True])

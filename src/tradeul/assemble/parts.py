@@ -118,12 +118,12 @@ def sole(at: Bench, role: str) -> Sole:
 
 async def maintenance(at: Bench) -> Part:
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
-    service, lead = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
+    service, leadership = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
     parts = at.mode, at.callers, at.settings.maintenance_port, at.watchdog, at.asking.files.statuses
     server = MaintenanceServer(service, at.place.bus, at.asking.http, at.place.clock, *parts, catalog=at.catalog)
 
     async def run() -> None:
-        await (service.run() if lead is None else lead.lead(service.run))
+        await (service.run() if leadership is None else leadership.lead(service.run))
 
     return Part(server, (run,), (server,))
 

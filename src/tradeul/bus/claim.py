@@ -11,8 +11,8 @@ on a cluster, where claim and lists are on several masters, right before it.
 The seconds are the server's and real ones, whatever the market's clock.
 
 A claim that is merely gone (the server came back empty, or we slept and nobody
-came) is ours again by the next look: so who stands by waits a little, that the
-one who wrote does on. Whichever comes first, the other's token is refused.
+came) is ours again by the next look: so who stands by waits a little, for the
+one who wrote to go on. Whichever comes first, the other's token is refused.
 
 A process that was killed leaves its claim. Who starts on its state folder,
 whose lock says that it is gone, takes it at once: the folder keeps the token
@@ -33,7 +33,7 @@ import structlog
 from redis.exceptions import WatchError
 
 from tradeul.bus.topics import claim_key
-from tradeul.errors import LeadLost, StartError
+from tradeul.errors import BusUnavailable, LeadLost, StartError
 
 if TYPE_CHECKING:
     import redis.asyncio as aioredis
@@ -154,7 +154,7 @@ class Claim:
         try:
             async with asyncio.timeout(LET_GO_SECONDS), self._bus.asking() as redis:
                 await redis.execute_command("EVAL", LET_GO, 1, self.key, self._value)  # type: ignore[no-untyped-call]
-        except TimeoutError:
+        except (TimeoutError, BusUnavailable):
             log.info("claim_left", role=self._role)
 
     async def _ask(self, redis: "aioredis.Redis", earlier: str = "", *, longer: bool) -> Holder | None:

@@ -24,6 +24,7 @@ from redis.exceptions import AskError, ClusterDownError, ClusterError, ReadOnlyE
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from tradeul.bus.claim import Claim
 from tradeul.bus.connection import KEEP_ALIVE, REACH_SECONDS, TRIES, backoff, is_whole, reached, shown_state
 from tradeul.bus.redis import PING_SECONDS, RECONNECT_SECONDS, Bus, Command
 from tradeul.bus.topics import Record, Topic, metadata_key
@@ -104,10 +105,16 @@ class Nodes(RedisCluster):
             await asyncio.sleep(pauses.compute(turn))
         raise AssertionError("itertools.count() never ends")
 
-    async def each(self, commands: Sequence[Command]) -> list[Any]:
-        """Those of one node in order; all again when one of them finds no node: what is sent this way may be done twice."""
+    async def each(self, commands: Sequence[Command], claim: Claim | None = None) -> list[Any]:
+        """Those of one node in order; all again when one of them finds no node: what is sent this way may be done twice.
+
+        Raises:
+            LeadLost: the ``claim`` is another process's before we send, be it once more.
+        """
 
         async def work() -> list[Any]:
+            if claim is not None:
+                await claim.keep(cast(aioredis.Redis, self))
             async with self.pipeline() as pipe:
                 for command in commands:
                     pipe.execute_command(*command)
@@ -122,9 +129,7 @@ class ClusterBus(Bus):
 
     async def _at_one_stroke(self, commands: Sequence[Command]) -> list[Any]:
         async with self.asking() as redis:
-            if self.claim is not None:
-                await self.claim.keep(redis)
-            return await _nodes(redis).each(commands)
+            return await _nodes(redis).each(commands, self.claim)
 
     async def _each(self, commands: Sequence[Command]) -> list[Any]:
         async with self.asking() as redis:
