@@ -1,11 +1,13 @@
 """How fast live takes the stream: decode and table beside bare msgspec decode of the same bytes; then a flood over a socket.
 
-    python benchmarks/live.py [--messages 60000] [--seconds 30]
+    python benchmarks/live.py [--messages 60000] [--seconds 30] [--tickers 12400]
 
 The flood comes from a process of its own, paced by the wall clock: second bars of
 12,400 tickers, each said again while later ones come. It prints what arrived, what
 was merged or dropped, the lag while it lasted, and how long it took to be under a
-second once it was over. What an event takes to a browser's socket: `event_to_socket.py`.
+second once it was over. With other ``--tickers`` there is no flood: only what their bars and
+frames cost the processor, and what the table takes of memory.
+What an event takes to a browser's socket: `event_to_socket.py`.
 """
 
 import argparse
@@ -21,12 +23,15 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import psutil
 from aiohttp import WSMsgType, web
 
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import SimulatedClock, SystemClock
+from tradeul.live.frames import market_frame
 from tradeul.live.service import LiveService
 from tradeul.live.today_table import TodayTable
 from tradeul.market_calendar import nyse
@@ -40,36 +45,47 @@ from tradeul.simulator.wire_out import rows
 TICKERS = 12_400
 FRAME_ROWS = 3_000
 ROUNDS = 7
-SYMBOLS = np.array([f"{chr(65 + n // 676 % 26)}{chr(65 + n // 26 % 26)}{chr(65 + n % 26)}{chr(65 + n // 17576)}" for n in range(TICKERS)])
+MOST_TICKERS_TOUCHED = 400_000
 AT = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)  # an hour into a session
 
 
-def frames_of(end_s: int, messages: int) -> list[bytes]:
+def names_of(tickers: int) -> npt.NDArray[np.str_]:
+    """Four letters each; five where those do not reach."""
+    powers = (2, 1, 0, 3) if tickers <= 26**4 else (2, 1, 0, 3, 4)
+    letters = np.stack([65 + np.arange(tickers) // 26**power % 26 for power in powers], axis=1).astype(np.uint32)
+    return letters.view(f"U{len(powers)}").reshape(-1)
+
+
+def frames_of(end_s: int, messages: int, names: npt.NDArray[np.str_]) -> list[bytes]:
     """Second bars that end by ``end_s`` (epoch seconds), newest last."""
     number = np.arange(messages)
-    ends = (end_s - (messages - 1 - number) // TICKERS) * 1000
+    ends = (end_s - (messages - 1 - number) // len(names)) * 1000
     price = 10.0 + number % 977 / 10
     columns = {"ev": "A", "v": 100 + number % 900, "av": 1_000_000 + number, "vw": price, "z": 50, "o": price, "c": price + 0.05}
-    frame = pl.DataFrame({"sym": SYMBOLS[number % TICKERS], "h": price + 0.1, "l": price - 0.1, "a": price, "s": ends - 1000, "e": ends})
+    frame = pl.DataFrame({"sym": names[number % len(names)], "h": price + 0.1, "l": price - 0.1, "a": price, "s": ends - 1000, "e": ends})
     frame = frame.with_columns(**{name: pl.lit(value) if np.isscalar(value) else pl.Series(value) for name, value in columns.items()})
     return [rows(frame[first : first + FRAME_ROWS]) for first in range(0, messages, FRAME_ROWS)]
 
 
 def median_ms(work: Callable[[], object]) -> float:
+    """Of the processor."""
     times = []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return 1000 * statistics.median(times)
 
 
-def ingest(messages: int) -> None:
-    hours = nyse().hours(date(2026, 3, 9))
+def ingest(messages: int, tickers: int) -> None:
+    hours, names = nyse().hours(date(2026, 3, 9)), names_of(tickers)
     second = int(hours.open_at.timestamp()) + 100
-    frames = frames_of(second, messages)
+    frames, symbols, own = frames_of(second, messages, names), names.tolist(), psutil.Process().memory_info
+    before = own().rss
     table = TodayTable(hours)
-    table.add_symbols(SYMBOLS.tolist())
+    table.add_symbols(symbols)
+    if touched := tickers <= MOST_TICKERS_TOUCHED:  # else it would not fit beside others
+        table.touch((AT - hours.pre_open_at).total_seconds())
     decoder = msgspec.json.Decoder(list[dict[str, str | float]])
     bare = median_ms(lambda: [decoder.decode(frame) for frame in frames])
     decoded = median_ms(lambda: [decode_frame(frame, 0) for frame in frames])
@@ -77,6 +93,11 @@ def ingest(messages: int) -> None:
     print(f"{messages:,} messages, {sum(map(len, frames)) / 1e6:.1f} MB: bare msgspec decode {bare:.0f} ms")
     print(f"  to records {decoded:.0f} ms ({decoded / bare:.2f}x), into the table {whole:.0f} ms ({whole / bare:.2f}x)")
     print(f"  {messages / whole * 1000:,.0f} messages a second and core into the table")
+    turns = iter(range(1, ROUNDS + 1))
+    framed = median_ms(lambda: market_frame(table, datetime.fromtimestamp(second + 5 * next(turns), UTC)))
+    taken = own().rss - before
+    how = "with every page of the windows in use" if touched else "with the windows hardly begun"
+    print(f"  {tickers:,} tickers: a frame {framed:.0f} ms, the table {taken / 1e6:,.0f} MB ({taken / tickers:,.0f} bytes a ticker) {how}")
 
 
 async def greeted(request: web.Request) -> web.WebSocketResponse:
@@ -103,13 +124,13 @@ async def offer(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], 
 
 async def serve(messages: int, seconds: int, ahead: float) -> None:
     """The flood's source: a vendor that says one thing only, ``ahead`` seconds of the machine's clock."""
-    over = asyncio.Event()
+    over, names = asyncio.Event(), names_of(TICKERS)
 
     async def handle(request: web.Request) -> web.WebSocketResponse:
         socket = await greeted(request)
         began = time.time()
         for second in range(seconds):
-            frames = await asyncio.to_thread(frames_of, int(time.time() + ahead), messages)
+            frames = await asyncio.to_thread(frames_of, int(time.time() + ahead), messages, names)
             await asyncio.sleep(max(began + second + 1 - time.time(), 0))
             for frame in frames:
                 await socket.send_frame(frame, WSMsgType.TEXT)
@@ -177,13 +198,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=60_000)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--tickers", type=int, default=TICKERS)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ahead", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         asyncio.run(serve(arguments.messages, arguments.seconds, arguments.ahead))
         return
-    ingest(arguments.messages)
+    ingest(arguments.messages, arguments.tickers)
+    if arguments.tickers != TICKERS:
+        return
     with tempfile.TemporaryDirectory() as state:
         asyncio.run(flood(arguments.messages, arguments.seconds, Path(state)))
 

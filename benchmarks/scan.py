@@ -7,9 +7,11 @@ runners), and a twentieth of it trades between two cycles. Beside it, in turn
 with it: the documented simple forms of the same eleven lists, row by row in
 plain Python, as a scanner without columns does them. Ratios are told by the
 clock and by the processor: on a machine that others use, too, what takes 3 ms
-is either interrupted or not, what takes 60 ms always is.
+is either interrupted or not, what takes 60 ms always is. Beyond 100,000 tickers
+the row objects alone would take gigabytes: they are left out then. 1.5 million take 7 GB.
 """
 
+import resource
 import sys
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +36,8 @@ AS_OF = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)  # 10:30 Eastern
 
 def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baselines, list[str]]:
     draw = np.random.default_rng(seed)
-    symbols = sorted({"".join(draw.choice(list("ABCDEFGHIJKLMNOPQRST"), 4)) + str(n) for n in range(tickers)})
+    letters = draw.choice(list("ABCDEFGHIJKLMNOPQRST"), (tickers, 4)).tolist()
+    symbols = sorted("".join(four) + str(n) for n, four in enumerate(letters))
     adv = np.exp(draw.normal(12, 2, tickers))
     close = np.exp(draw.normal(3, 1, tickers))
     move = draw.standard_t(2, tickers)
@@ -67,8 +70,8 @@ def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baseli
     columns |= {f"chg_{n}m": draw.standard_t(2, tickers) * n**0.5 / 2 for n in (1, 5, 15, 30)}
     columns |= {"dvol_5m": columns["vol_5m"] * price, "trades_5m": np.ceil(columns["vol_5m"] / 120)}
     shape = np.cumsum(draw.random(SLOTS))
-    profile = adv[:, None] * shape / shape[-1]
-    slots = np.diff(profile, axis=1, prepend=0)
+    shape /= shape[-1]
+    slots = adv[:, None] * np.diff(shape, prepend=0)  # in place from here on: of 1.5 million tickers 2.3 GB each
     known = {
         "symbol": symbols,
         "name": [f"{symbol} Holdings Inc." for symbol in symbols],
@@ -90,14 +93,15 @@ def a_market(tickers: int, seed: int = 1) -> tuple[dict[str, np.ndarray], Baseli
             complete=True,
             rvol_sessions=20,
             table=table,
-            cumulative=profile,
-            log_mean=np.log1p(slots),
-            log_sd=np.full_like(slots, 0.6),
+            cumulative=adv[:, None] * shape,
+            log_mean=np.log1p(slots, out=slots),
+            log_sd=np.broadcast_to(0.6, slots.shape),
         ),
         symbols,
     )
 
 
+MOST_TICKERS_BESIDE = 100_000
 ROW = (
     "symbol",
     "price",
@@ -178,12 +182,16 @@ def row_by_row(market: Market) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(tickers: int, cycles: int, scans: int) -> None:
+    begun = time.perf_counter()
     columns, baselines, symbols = a_market(tickers)
     lists, hours, draw = some_lists(scans), nyse().hours(SESSION), np.random.default_rng(2)
+    made = time.perf_counter()
     join = Join(symbols, baselines)
+    joined = time.perf_counter()
     sent = {found.name: Snapshot(found.name, SESSION, "SIMULATED", 1, 0, 0, [], 0) for found in lists}
     ours, theirs = ("columns and scans", "rows", "deltas and encoding", "cycle", "scans alone"), ("rows to build", "rows to lists")
     took: dict[str, list[np.ndarray]] = {name: [] for name in (*ours, *theirs)}
+    beside_it = scans == len(built_in_lists()) and tickers <= MOST_TICKERS_BESIDE
     size = 0
     for turn in range(cycles + 5):
         as_of = AS_OF + timedelta(seconds=turn)
@@ -209,7 +217,7 @@ def main(tickers: int, cycles: int, scans: int) -> None:
         ended = now()
         scan_places(market, lists, {})  # again, its columns ready
         alone = now() - ended
-        beside = row_by_row(market) if scans == len(built_in_lists()) else (np.zeros(2), np.zeros(2))
+        beside = row_by_row(market) if beside_it else (np.zeros(2), np.zeros(2))
         if turn >= 5:
             for name, each in zip(took, (scanned - began, rowed - scanned, ended - rowed, ended - began, alone, *beside), strict=True):
                 took[name].append(each)
@@ -218,7 +226,9 @@ def main(tickers: int, cycles: int, scans: int) -> None:
     for name in ours:
         clock, processor = middle[name]
         print(f"{name:>20}: median {clock:6.2f} ms ({processor:.2f} of the processor), worst {np.max(took[name], axis=0)[0]:6.2f} ms")
-    if scans != len(built_in_lists()):
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"peak memory {peak_mb:,.0f} MB; market made in {made - begun:.1f} s, joined in {joined - made:.1f} s")
+    if not beside_it:
         return
     building, deciding = (middle[name] for name in theirs)
     print(f"row by row in Python, simple forms: {deciding[0]:.1f} ms on ready rows, {building[0]:.1f} ms to build them")

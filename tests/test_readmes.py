@@ -101,10 +101,21 @@ def test_both_readmes_show_the_same_commands_and_lists():
     assert [UP, f"{UP} --fresh", f"{UP} --simulate"] == STARTS and ITSELF in SHOWN and ACTIVATE in SHOWN
 
 
+def headings(page):
+    """The addresses of its sections, as GitHub makes them."""
+    return {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in page.read_text().splitlines()
+        if line.startswith("#")
+    }
+
+
 def test_links_lead_somewhere():
-    for name in (*DOCUMENTS, "docs/settings.md"):
-        for address in re.findall(r"\]\(([^)#]+)", text_of(name)):
-            assert "://" in address or (ROOT / name).parent.joinpath(address).exists(), f"{name}: {address}"
+    for page in (ROOT / "README.md", ROOT / "README.es.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+            address, _, section = link.partition("#")
+            there = page.parent / address if address else page
+            assert there.exists() and (not section or section in headings(there)), f"{page.name}: {link}"
 
 
 @typed

@@ -125,3 +125,19 @@ async def test_a_new_session_is_said_and_clears_every_panel(open_page, stand, fa
     await expect(page.locator(".ag-row")).to_have_count(0)
     await expect(page.locator("section.market")).to_have_text("Counting the market…")
     assert not watched.complaints
+
+
+@pytest.mark.parametrize("part", ["**/main.mjs", "**/panels/grid.mjs", "**/styles/app.css"])
+@pytest.mark.parametrize(("locale", "words"), [("en-US", "could not be loaded: reload it"), ("es-ES", "vuelve a cargarla")])
+async def test_a_part_of_the_page_that_cannot_be_loaded_is_said(stand, browser, part, locale, words):
+    context = await browser.new_context(locale=locale)
+    try:
+        page = await context.new_page()
+        await page.goto(stand.url)
+        await expect(page.locator(".ag-row").first).to_be_visible()
+        await expect(page.locator("#missing")).to_be_hidden()
+        await page.route(part, lambda route: route.abort())
+        await page.reload()
+        await expect(page.locator("#missing")).to_contain_text(words)
+    finally:
+        await context.close()
