@@ -1,4 +1,4 @@
-"""Of those that would write the same keys of one server one does, whatever ends, freezes or is emptied: on every kind of server."""
+"""Of those that would write the same keys of one server one does, whatever ends, freezes or is emptied: on one server and on a cluster."""
 
 import asyncio
 import shutil
@@ -26,6 +26,7 @@ from tradeul.records.lists import ListFrame
 
 SOON = 20.0  # a machine may be busy
 SESSION = date(2026, 3, 9)
+on_servers = pytest.mark.parametrize("bus", ["server", "cluster"], indirect=True)  # nobody else comes to the embedded one
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,7 @@ async def holds(bus, state):
     return (await holder(bus, "scanner")).by.endswith(f":{state}")
 
 
+@on_servers
 async def test_one_writes_and_when_it_ends_the_other_does(bus, folder):
     async with asyncio.timeout(SOON), writer(bus, folder("a")) as first, writer(bus, folder("b")) as second:
         await asyncio.wait([asyncio.create_task(each.writes.wait()) for each in (first, second)], return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +123,7 @@ async def test_one_writes_and_when_it_ends_the_other_does(bus, folder):
         assert await holder(bus, "scanner") is None, "it was not let go"
 
 
+@on_servers
 async def test_nothing_is_written_or_told_by_one_that_was_frozen_while_another_took_over(bus, folder):
     heard = asyncio.Queue()
 
@@ -214,6 +217,7 @@ def answers(node):
 
 
 @pytest.mark.parametrize("writes", [False, True])
+@on_servers
 async def test_a_server_that_was_emptied_stays_with_the_one_who_wrote(bus, folder, writes):
     """By its next write, or its next look."""
     with capture_logs() as logged:
@@ -229,18 +233,20 @@ async def test_a_server_that_was_emptied_stays_with_the_one_who_wrote(bus, folde
                 assert (first.times, second.times) == (1, 0) and await holds(bus, folder("a"))
 
 
+@on_servers
 async def test_one_who_lost_it_stops_by_itself_and_stands_by(bus, folder):
     """As on a server that came back empty, where another was faster."""
     other = Holder("another's", "real", "elsewhere")
     async with asyncio.timeout(SOON), writer(bus, folder("a")) as first:
         await first.writes.wait()
-        await bus.redis.set(first.claim.key, msgspec.json.encode(other), px=300)
+        await bus.redis.set(first.claim.key, msgspec.json.encode(other), px=150)
         await until(lambda: not first.writes.is_set())
         assert await holder(bus, "scanner") == other
         await first.writes.wait()
         assert first.times == 2 and await holds(bus, folder("a"))
 
 
+@on_servers
 async def test_who_starts_on_the_folder_of_one_that_was_killed_takes_its_claim_at_once(bus, folder, monkeypatch):
     monkeypatch.setattr(rules, "EXPIRES_MS", 3_600_000)
     async with asyncio.timeout(SOON), asleep(bus, folder("a")), writer(bus, folder("a")) as again:
@@ -248,6 +254,7 @@ async def test_who_starts_on_the_folder_of_one_that_was_killed_takes_its_claim_a
         await again.bus.publish_frames(frame(1))
 
 
+@on_servers
 async def test_a_copied_folder_takes_the_claim_once_and_then_stands_by_like_any_other(bus, folder):
     async with asyncio.timeout(SOON), writer(bus, folder("a")) as first:
         await first.writes.wait()
@@ -261,6 +268,7 @@ async def test_a_copied_folder_takes_the_claim_once_and_then_stands_by_like_any_
             await first.writes.wait()
 
 
+@on_servers
 async def test_the_other_market_is_refused_instead_of_waited_for(bus, folder):
     async with asyncio.timeout(SOON), asleep(bus, folder("a")), writer(bus, folder("b"), market="simulated") as other:
         with pytest.raises(StartError, match=r"^TRADEUL_REDIS_URL: the scanner of .*/a writes the real market there"):
