@@ -36,7 +36,7 @@ async def test_the_sec_is_asked_only_with_a_contact_and_never_for_a_simulated_ma
     place = Place(tmp_path, simulated, SystemClock(), nyse(), None, vendor)
     catalog, http = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}"), HttpClient(place.clock, 6000, 1, "k")
     async with AsyncExitStack() as stack:
-        service, _ = await filings_of(settings, place, catalog, http, stack, "LIVE", Callers("127.0.0.1"), LoopWatchdog())
+        service, _ = await filings_of(settings, place, catalog, http, place.bus, stack, "LIVE", Callers("127.0.0.1"), LoopWatchdog())
         register = service._register
         if asked is None:
             assert register is None and service.trouble == {"filings": NO_CONTACT}

@@ -5,12 +5,16 @@ import socket
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+import redis
 from aiohttp import web
 from sqlalchemy.engine import make_url
 
 from tests.product import PORTS
 from tests.s3_server import settings_of
+from tradeul.bus.claim import Holder
+from tradeul.bus.topics import claim_key
 from tradeul.cli.doctor import Grade, examine, show
 from tradeul.settings import Settings
 from tradeul.store.catalog import Catalog
@@ -122,6 +126,14 @@ async def test_an_earlier_catalog_is_said_to_be_changed_by_a_start_and_is_not_ch
 
 async def test_a_bus_that_does_not_answer(tmp_path):
     assert (await found("bus", tmp_path, redis_url=f"unix://{tmp_path}/nothing.sock")).grade is Grade.failure
+
+
+async def test_a_bus_on_which_the_other_market_is_written(tmp_path, server):
+    server.empty()
+    with redis.Redis.from_url(server.url) as client:
+        client.set(claim_key("scanner"), msgspec.json.encode(Holder("another's", "real", "elsewhere:/state")))
+    finding = await found("bus", tmp_path, redis_url=server.url)
+    assert (finding.grade, "elsewhere:/state writes the real market there" in finding.says) == (Grade.failure, True)
 
 
 async def test_a_key_that_the_vendor_does_not_know(tmp_path, monkeypatch):

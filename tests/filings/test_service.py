@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.filings.house import COMPANIES, SESSION, PlannedFeed, Quiet, entry_of, housed, later, running
 from tests.simulator.conftest import SIZE, instant
 from tradeul.bus.topics import FILINGS, NEWS
-from tradeul.errors import Blocked, NotEntitled, ProviderError, VendorUnavailable
+from tradeul.errors import Blocked, LeadLost, NotEntitled, ProviderError, VendorUnavailable
 from tradeul.filings import service as service_module
 from tradeul.filings.service import BLOCKED_SECONDS, FEED_MARK, GAP_MARK, KEPT, NEWS_SECONDS, POLL_SECONDS
 from tradeul.gateway.server import GatewayServer
@@ -321,3 +321,13 @@ def refuse(connection, *_):
 
 def allow(connection, *_):
     connection.execute("PRAGMA query_only = OFF")
+
+
+async def test_another_process_that_writes_since_is_no_trouble_of_ours(house):
+    async def refused():
+        raise LeadLost("another writes since")
+
+    service = house.service(None)
+    with pytest.raises(LeadLost):
+        await service._repeat("bus", refused, 1.0)
+    assert "bus" not in service.trouble

@@ -165,9 +165,9 @@ class House:
     def restart(self):
         if self.catalog is not None:
             self.catalog.close()
-        self.lake = lake_of(self.root)
         self.catalog_url = catalog_of(self.root)
         self.catalog = Catalog(self.catalog_url)
+        self.lake = lake_of(self.root).guarded(self.catalog.check_term)
         self.mirror = Mirror(self.catalog_url, self.catalog) if self.windows.mirror else None
         parts = self.market, self.market, self.lake, self.catalog, self.bus, self.clock, CALENDAR, self.windows
         self.service = MaintenanceService(*parts, mirror=self.mirror, engine=self.engine)

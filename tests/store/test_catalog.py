@@ -73,6 +73,7 @@ def test_an_epoch_is_never_given_twice(url, catalog_at):
         epochs = list(pool.map(lambda number: catalogs[number % 2].next_epoch(), range(40)))
     assert sorted(epochs) == list(range(1, 41))
     assert catalog_at(url).next_epoch() == 41
+    assert [catalogs[0].next_epoch(above) for above in (7, 41, 50, 50)] == [42, 43, 51, 52]
 
 
 def run_of(number):

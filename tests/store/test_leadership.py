@@ -1,15 +1,19 @@
 """Of those on one PostgreSQL at most one leads a role, whatever breaks; here each is a task with connections of its own."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from datetime import date
 
+import msgspec
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from tradeul.errors import FolderInUse, LeadLost, StoreError
 from tradeul.records.partitions import LedgerRow
 from tradeul.store import databases, leadership
+from tradeul.store.lake import Lake
 from tradeul.store.leadership import Leadership
 
 ROW = LedgerRow(dataset="tickers", session=date(2026, 3, 9))
@@ -140,6 +144,33 @@ async def test_a_leader_frozen_in_the_midst_of_a_note_keeps_nobody_waiting(postg
         async with running(new), asyncio.timeout(SOON):
             await new.leads.wait()
         connection.execute(sa.text("SELECT 1"))
+
+
+async def test_a_leader_that_stopped_before_it_put_a_partition_does_not_replace_that_of_the_next(url, catalog_at, tmp_path):
+    old, new = catalog_at(url), catalog_at(url)
+    reached, wakes = threading.Event(), threading.Event()
+
+    def stopped():
+        reached.set()
+        wakes.wait()
+        old.check_term()
+
+    shared = Lake(tmp_path, "test", simulated=True)
+    frames = [pl.DataFrame({"symbol": [symbol]}) for symbol in ("OLD", "NEW")]
+    old.begin_term("maintenance")
+    writing = asyncio.create_task(asyncio.to_thread(shared.guarded(stopped).write, ROW.dataset, ROW.session, frames[0], "REST"))
+    await asyncio.to_thread(reached.wait)
+    new.begin_term("maintenance")
+    lake = Lake(tmp_path, "test", simulated=True).guarded(new.check_term)
+    new.note([msgspec.structs.replace(ROW, checksum=lake.write(ROW.dataset, ROW.session, frames[1], "REST"))])
+    wakes.set()
+    with pytest.raises(LeadLost, match="Another process leads since"):
+        await writing
+    with pytest.raises(LeadLost, match="Another process leads since"):
+        shared.guarded(old.check_term).drop(ROW.dataset, ROW.session)
+    assert lake.read(ROW.dataset, ROW.session)["symbol"].to_list() == ["NEW"]
+    assert [row.checksum for row in new.ledger()] == [lake.footer(ROW.dataset, ROW.session)["checksum"]]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["part.parquet"]
 
 
 async def test_who_does_not_wait_is_told_that_another_leads(url, catalog_at):

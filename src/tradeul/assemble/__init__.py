@@ -4,6 +4,7 @@
     apart.py    what some services alone need: refusals, servers that are waited for, the mode as live tells it
     borders.py  bus, simulator -> stores, vendor, maintenance
     parts.py    the services, and the table of them
+    scanner.py  live and the scanner
     filings.py  filings and news
     alone.py    maintenance alone, for one run; the simulator alone
     backup.py   what of a state folder is kept elsewhere, and put back
@@ -21,7 +22,7 @@ from typing import TypeAlias
 import msgspec
 
 from tradeul.assemble.apart import follow_changes, follow_mode, look_daily, refuse_what_cannot_work, servers_there, tell_of
-from tradeul.assemble.borders import Place, Run, ask_vendor, open_stores, redis_there, start_borders
+from tradeul.assemble.borders import Place, Run, ask_vendor, open_stores, redis_there, refuse_others, start_borders
 from tradeul.assemble.parts import API, ROLES, SERVICES, Bench, Moded, Part, history_routes
 from tradeul.assemble.state import MAINTENANCE, callers_of, claimed_state, http_address, is_simulated, told_address
 from tradeul.bus.redis import Bus
@@ -67,6 +68,7 @@ async def up(settings: Settings, *, simulate: bool, fresh: bool, ready: Ready, s
         refuse_what_cannot_work(settings, chosen, simulated=simulated, fresh=fresh)
         await servers_there(settings, chosen)
     await redis_there(settings, wait=is_apart)
+    await refuse_others(settings, simulated=simulated, is_whole=not is_apart)
     ports = [f"{name}_port" for name in SERVICES if name in chosen]
     ports += ["simulator_port"] if simulated and MAINTENANCE in chosen else []
     roles = [name for name in ROLES if name in chosen]

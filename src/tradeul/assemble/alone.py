@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC
 
-from tradeul.assemble.borders import ask_vendor, maintenance_of, open_stores, redis_there, simulator, start_borders, windows_of
+from tradeul.assemble.borders import (
+    ask_vendor,
+    maintenance_of,
+    open_stores,
+    redis_there,
+    refuse_others,
+    simulator,
+    start_borders,
+    windows_of,
+)
 from tradeul.assemble.state import (
     MAINTENANCE,
     claimed_state,
@@ -38,6 +47,7 @@ async def maintenance_alone(settings: Settings, engine: Engine | None = None) ->
     # Nobody else asks this simulator, so any port does.
     settings = settings.model_copy(update={"simulator_port": 0})
     await redis_there(settings)
+    await refuse_others(settings, simulated=simulated)
     with claimed_state(settings, (MAINTENANCE,), (), simulated=simulated) as state:
         logs.configure(settings.state / "logs", terminal=sys.stderr.isatty())
         async with AsyncExitStack() as stack:

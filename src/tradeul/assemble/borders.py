@@ -10,20 +10,24 @@ import msgspec
 import structlog
 
 from tradeul.assemble.state import (
+    CLAIMED,
     MAINTENANCE,
     SIMULATOR,
     SIMULATOR_PID,
     callers_of,
     catalog_url,
     lake_of,
+    market_of,
     simulated_clock,
     simulator_host,
 )
+from tradeul.bus.claim import holder, last_token, of_another_market, of_another_product
 from tradeul.bus.cluster import bus_at
 from tradeul.bus.connection import reached
 from tradeul.bus.embedded import EmbeddedServer
 from tradeul.bus.redis import Bus
 from tradeul.clock import Clock, SystemClock
+from tradeul.errors import StartError
 from tradeul.maintenance.access import Access
 from tradeul.maintenance.datasets import Windows
 from tradeul.maintenance.engine import Engine
@@ -99,6 +103,28 @@ async def redis_there(settings: Settings, *, wait: bool = False) -> None:
         await reached(settings.redis_url, SystemClock(), wait=wait)
 
 
+async def refuse_others(settings: Settings, *, simulated: bool, is_whole: bool = False) -> None:
+    """Before anything is touched: two markets on one server are refused, and so are two whole products.
+
+    Raises:
+        StartError: whose it is.
+    """
+    if settings.redis_url is None:
+        return
+    bus = await bus_at(settings.redis_url, SystemClock(), wait=not is_whole)
+    try:
+        for role in CLAIMED:
+            other = await holder(bus, role)
+            if other is None:
+                continue
+            if other.market != market_of(simulated=simulated):
+                raise StartError(of_another_market(role, other))
+            if is_whole and other.token != last_token(settings.state, role):
+                raise StartError(of_another_product(role, other))
+    finally:
+        await bus.close()
+
+
 async def start_borders(
     settings: Settings, state: Path, stack: AsyncExitStack, *, simulated: bool, invents: bool = True
 ) -> tuple[Place, list[Run]]:
@@ -167,7 +193,8 @@ def maintenance_of(
     """The service, and what it must lead first; None: the folder's lock is enough."""
     url = catalog_url(settings, simulated=place.simulated)
     http, files, access = asking.http, asking.files, asking.access
-    parts = PolygonClient(http, place.vendor.rest), files, stores.lake, stores.catalog, bus, place.clock, place.calendar
+    lake = stores.lake.guarded(stores.catalog.check_term)
+    parts = PolygonClient(http, place.vendor.rest), files, lake, stores.catalog, bus, place.clock, place.calendar
     maintenance = MaintenanceService(
         *parts,
         access.windows,

@@ -1,10 +1,12 @@
 """Filings and news: whom they ask, and on what they stand. Starts nothing."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from yarl import URL
 
 from tradeul.assemble.borders import Place
+from tradeul.bus.redis import Bus
 from tradeul.filings.server import FilingsServer
 from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
@@ -28,13 +30,18 @@ async def filings_of(
     place: Place,
     catalog: Catalog,
     vendor: HttpClient,
+    bus: Bus,
     stack: AsyncExitStack,
     mode: str,
     callers: Callers,
     watchdog: LoopWatchdog,
     answers: Answers | None = None,
+    leads: Callable[[], bool] = lambda: True,
 ) -> tuple[FilingsService, FilingsServer]:
-    """The real SEC is asked only with a contact, which it demands, and never for a simulated market. ``answers``: the catalog's."""
+    """The real SEC is asked only with a contact, which it demands, and never for a simulated market. ``answers``: the catalog's.
+
+    ``bus``: what they write on, while they are those that do, which ``leads`` says.
+    """
     contact, address = settings.sec_contact, settings.edgar_url
     if place.simulated:
         contact, address = STAND_INS_CONTACT, place.vendor.rest
@@ -45,6 +52,6 @@ async def filings_of(
         http = await stack.enter_async_context(EdgarHttp(place.clock, contact))
         register, statuses = EdgarClient(http, address), http.statuses
     store, news = FilingsStore(catalog), PolygonClient(vendor, place.vendor.rest)
-    service = FilingsService(register, news, store, place.bus, place.clock, place.calendar, NO_CONTACT)
+    service = FilingsService(register, news, store, bus, place.clock, place.calendar, NO_CONTACT)
     parts = service, store, place.bus, place.clock, mode, callers, settings.filings_port, watchdog, statuses
-    return service, FilingsServer(*parts, catalog=answers)
+    return service, FilingsServer(*parts, catalog=answers, leads=leads)

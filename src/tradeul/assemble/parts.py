@@ -5,9 +5,9 @@
 The whole product and one service alone are made here by the same functions.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -23,36 +23,29 @@ from tradeul.api.simulated import SimulatedRoutes
 from tradeul.api.user_lists import UserListRoutes
 from tradeul.assemble.borders import Asking, Place, Run, Stores, maintenance_of
 from tradeul.assemble.filings import filings_of
-from tradeul.assemble.state import MAINTENANCE, SCANNER, http_address, maintenance_address
+from tradeul.assemble.scanner import Scanning
+from tradeul.assemble.state import FILINGS, MAINTENANCE, SCANNER, http_address, maintenance_address, market_of
+from tradeul.bus.claim import Claim
 from tradeul.bus.redis import Bus
 from tradeul.filings.routes import FilingsRoutes
 from tradeul.filings.server import FilingsServer
 from tradeul.gateway.server import GatewayServer
-from tradeul.live.last_close import Closes
-from tradeul.live.service import LiveService
 from tradeul.maintenance.server import MaintenanceServer
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import Routes
+from tradeul.ops.lead import lead
 from tradeul.ops.standing import Answers
 from tradeul.ops.watchdog import LoopWatchdog
-from tradeul.providers.polygon.client import PolygonClient
-from tradeul.providers.polygon.stream import PolygonStream
-from tradeul.providers.polygon.vendor import FEED_DELAY_SECONDS
 from tradeul.records.entitlements import Mode
-from tradeul.scanner.membership import Membership
 from tradeul.scanner.server import ScannerServer
-from tradeul.scanner.service import ScannerService
 from tradeul.settings import Settings
 from tradeul.store.by_ticker import LOOK_SECONDS, ByTicker, Looked
 from tradeul.store.filings import FilingsStore
 from tradeul.store.layouts import LayoutStore
 from tradeul.store.list_files import ListFiles
-from tradeul.store.membership_log import MembershipLog
-from tradeul.store.tape import TapeFiles
 
-SHORTEST_POLL_SECONDS = 5.0  # 8 MB each
 BUCKET_LOOK_SECONDS = 10.0  # a request for each dataset, which the answers behind it wait for
-GATEWAY, FILINGS, HISTORICAL, API = "gateway", "filings", "historical", "api"
+GATEWAY, HISTORICAL, API = "gateway", "historical", "api"
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -95,7 +88,7 @@ class Bench(msgspec.Struct, frozen=True):
 
 
 Server = MaintenanceServer | ScannerServer | FilingsServer | GatewayServer | HistoryServer | ApiServer
-Moded = LiveService | ScannerService | MaintenanceServer | HistoryServer | ApiServer | FilingsServer
+Moded = Scanning | MaintenanceServer | HistoryServer | ApiServer | FilingsServer
 
 
 class Part(NamedTuple):
@@ -105,14 +98,32 @@ class Part(NamedTuple):
     missing: Callable[[], tuple[str, ...]] = tuple  # what does not come, for people
 
 
+class Sole(NamedTuple):
+    """What the one process that writes in a role writes on, how its work waits until it is that one, and whether it is."""
+
+    bus: Bus
+    run: Callable[[Run], Run]
+    leads: Callable[[], bool]
+
+
+def sole(at: Bench, role: str) -> Sole:
+    """By a claim on the server; the embedded one has no others."""
+    if at.settings.redis_url is None:
+        return Sole(at.bus, lambda work: work, lambda: True)
+    bus = at.bus.patient()
+    at.stack.push_async_callback(bus.close)
+    claim = Claim(bus, role, market_of(simulated=at.place.simulated), at.settings.state)
+    return Sole(bus, lambda work: partial(lead, role, claim.held, work), lambda: claim.is_held)
+
+
 async def maintenance(at: Bench) -> Part:
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
-    service, lead = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
+    service, leadership = maintenance_of(at.settings, at.place, at.bus, at.stores, at.asking, at.gateway)
     parts = at.mode, at.callers, at.settings.maintenance_port, at.watchdog, at.asking.files.statuses
     server = MaintenanceServer(service, at.place.bus, at.asking.http, at.place.clock, *parts, catalog=at.catalog)
 
     async def run() -> None:
-        await (service.run() if lead is None else lead.lead(service.run))
+        await (service.run() if leadership is None else leadership.lead(service.run))
 
     return Part(server, (run,), (server,))
 
@@ -120,29 +131,18 @@ async def maintenance(at: Bench) -> Part:
 async def scanner(at: Bench) -> Part:
     """With live: a frame of the market is not for a network."""
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
-    settings, place, access, lake, catalog = at.settings, at.place, at.asking.access, at.stores.lake, at.stores.catalog
-    is_late, vendor = at.mode is Mode.DELAYED, place.vendor
-    delay = FEED_DELAY_SECONDS if is_late else 0.0
-    # What live asks is not held up by the bulk loads of the same key.
-    market = PolygonClient(at.asking.http, vendor.rest, bulk=False)
-    stream = PolygonStream(place.clock, vendor.delayed_stream if is_late else vendor.stream, vendor.key, feed_delay_seconds=delay)
-    poll = max(SHORTEST_POLL_SECONDS, 120 / access.per_minute)  # half of what the plan allows
-    past = Closes(lake, place.calendar), poll, TapeFiles(place.state / "tape", settings.keep_tape)
-    time = place.clock, place.calendar, at.mode
-    live = LiveService(market, stream, at.bus, *time, delay, access.stream_refused, *past)
-    epoch = await asyncio.to_thread(catalog.next_epoch)
-    membership = Membership(MembershipLog(place.state / "membership", lake, settings.keep_membership))
-    by = epoch, settings.state / "lists", settings.cycle_seconds, catalog.next_epoch, membership, live.recorded
-    service = ScannerService(live.frame, at.bus, place.clock, place.calendar, at.mode, *by)
-    server = ScannerServer(service, place.bus, at.callers, settings.scanner_port, at.watchdog, catalog=at.catalog)
-    return Part(server, (live.run, service.run), (live, service))
+    writes = sole(at, SCANNER)
+    server = ScannerServer(at.place.bus, at.mode, at.callers, at.settings.scanner_port, at.watchdog, catalog=at.catalog)
+    scanning = Scanning(at.settings, at.place, at.stores, at.asking, writes.bus, server)
+    return Part(server, (writes.run(scanning.run),), (scanning,))
 
 
 async def filings(at: Bench) -> Part:
     assert at.stores is not None and at.asking is not None  # noqa: S101 the table
-    beside = at.stack, at.mode, at.callers, at.watchdog, at.catalog
-    service, server = await filings_of(at.settings, at.place, at.stores.catalog, at.asking.http, *beside)
-    return Part(server, (service.run,), (server,), lambda: tuple(service.trouble.values()))
+    writes = sole(at, FILINGS)
+    beside = at.stack, at.mode, at.callers, at.watchdog, at.catalog, writes.leads
+    service, server = await filings_of(at.settings, at.place, at.stores.catalog, at.asking.http, writes.bus, *beside)
+    return Part(server, (writes.run(service.run),), (server,), lambda: tuple(service.trouble.values()))
 
 
 async def gateway(at: Bench) -> Part:

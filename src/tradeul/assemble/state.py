@@ -28,9 +28,11 @@ from tradeul.store.lake_objects import clear as clear_bucket
 SIMULATED_SESSIONS_AHEAD = 250
 SIMULATOR, SIMULATOR_PID = "tradeul.simulator", "simulator.pid"
 SIMULATED = "simulated"  # the folder, also in a bucket, and the schema on a server
+REAL = "real"
 LAKE, COPIES = "lake", "lake-copies"
 MAINTENANCE, ADDRESS = "maintenance", "maintenance.http"  # under locks/: who maintains the folder answers at the second
-SCANNER = "scanner"
+SCANNER, FILINGS = "scanner", "filings"
+CLAIMED = SCANNER, FILINGS  # one writes on a Redis of `TRADEUL_REDIS_URL`
 LAKE_WRITERS = frozenset({MAINTENANCE, SCANNER})
 REAL_DATA = "vendor-data"  # this file in a state folder: it holds a real key's data
 
@@ -45,6 +47,11 @@ def is_simulated(settings: Settings, *, simulate: bool = False) -> bool:
             "or give --simulate to run the simulated market beside it."
         )
     return True
+
+
+def market_of(*, simulated: bool) -> str:
+    """As a claim on the bus names it."""
+    return SIMULATED if simulated else REAL
 
 
 def state_folder(settings: Settings, *, simulated: bool) -> Path:

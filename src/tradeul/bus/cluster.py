@@ -15,6 +15,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import msgspec
 import redis.asyncio as aioredis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
@@ -23,6 +24,7 @@ from redis.exceptions import AskError, ClusterDownError, ClusterError, ReadOnlyE
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from tradeul.bus.claim import Claim
 from tradeul.bus.connection import KEEP_ALIVE, REACH_SECONDS, TRIES, backoff, is_whole, reached, shown_state
 from tradeul.bus.redis import PING_SECONDS, RECONNECT_SECONDS, Bus, Command
 from tradeul.bus.topics import Record, Topic, metadata_key
@@ -103,10 +105,16 @@ class Nodes(RedisCluster):
             await asyncio.sleep(pauses.compute(turn))
         raise AssertionError("itertools.count() never ends")
 
-    async def each(self, commands: Sequence[Command]) -> list[Any]:
-        """Those of one node in order; all again when one of them finds no node: what is sent this way may be done twice."""
+    async def each(self, commands: Sequence[Command], claim: Claim | None = None) -> list[Any]:
+        """Those of one node in order; all again when one of them finds no node: what is sent this way may be done twice.
+
+        Raises:
+            LeadLost: the ``claim`` is another process's before we send, be it once more.
+        """
 
         async def work() -> list[Any]:
+            if claim is not None:
+                await claim.keep(cast(aioredis.Redis, self))
             async with self.pipeline() as pipe:
                 for command in commands:
                     pipe.execute_command(*command)
@@ -119,22 +127,25 @@ class ClusterBus(Bus):
     def _client(self, tries_again: int = TRIES) -> aioredis.Redis:
         return cast(aioredis.Redis, Nodes.at(self._url, tries_again))  # of the same commands
 
-    async def _at_one_stroke(self, commands: Sequence[Command]) -> None:
-        await self._each(commands)
+    async def _at_one_stroke(self, commands: Sequence[Command]) -> list[Any]:
+        async with self.asking() as redis:
+            return await _nodes(redis).each(commands, self.claim)
 
     async def _each(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             return await _nodes(redis).each(commands)
 
     async def _write_and_tell(self, keys: Sequence[Command], messages: Sequence[Command]) -> None:
-        await self._each(keys)
-        await self._each(messages)
+        await self._at_one_stroke(keys)
+        await self._at_one_stroke(messages)
 
     async def publish(self, topic: Topic[Record], record: Record) -> int:
         """How many heard it, on whichever node: a node answers for its own connections only."""
-        if heard := await super().publish(topic, record):
-            return heard
-        async with self._asking() as redis:
+        async with self.asking() as redis:
+            if self.claim is not None:
+                await self.claim.keep(redis)
+            if heard := await redis.publish(topic.channel, msgspec.json.encode(record)):
+                return int(heard)
             return await _nodes(redis).again(lambda: _listeners(_nodes(redis), topic.channel))
 
     async def put_metadata(self, documents: Mapping[str, bytes]) -> None:
@@ -146,7 +157,7 @@ class ClusterBus(Bus):
     async def answers(self) -> bool:
         """Whether every slot has a master that is up."""
         try:
-            async with asyncio.timeout(PING_SECONDS), self._asking() as redis:
+            async with asyncio.timeout(PING_SECONDS), self.asking() as redis:
                 await _nodes(redis).again(lambda: _see_whole(_nodes(redis)))
         except (BusUnavailable, TimeoutError):
             return False

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from tradeul.bus.claim import Claim, at_one_stroke
 from tradeul.bus.connection import FOR_EVER, TRIES, client_of
 from tradeul.bus.topics import (
     ACTIVE_KEY,
@@ -82,6 +83,7 @@ class Bus:
         self.redis = self._client()
         self._asked = self._client(FOR_EVER) if patient else self.redis
         self._patience_seconds = None if patient else COMMAND_TIMEOUT_SECONDS
+        self.claim: Claim | None = None  # what is written at one stroke is written only while it is ours
         self._frames = msgspec.json.Decoder(ListFrame)
         self._lists = msgspec.json.Decoder(list[ListDefinition])
 
@@ -97,7 +99,7 @@ class Bus:
         await self._asked.aclose()
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[aioredis.Redis]:
+    async def asking(self) -> AsyncIterator[aioredis.Redis]:
         """Commands, in bounded time; `redis` is for looking at the server in tests.
 
         Raises:
@@ -112,24 +114,27 @@ class Bus:
             except (RedisError, TimeoutError) as error:
                 raise BusUnavailable(f"The bus does not answer ({error!r}): is the server that TRADEUL_REDIS_URL names up?") from error
 
-    async def _at_one_stroke(self, commands: Sequence[Command]) -> None:
-        """In one MULTI. On a cluster in order for each key, and no more than that: a reader may see some done and others not."""
-        async with self._asking() as redis, redis.pipeline(transaction=True) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            await pipe.execute()
+    async def _at_one_stroke(self, commands: Sequence[Command]) -> list[Any]:
+        """In one MULTI, with a look at our `claim`. On a cluster in order for each key, and no more than that: a reader may see
+        some done and others not.
+
+        Raises:
+            LeadLost: the claim is another process's; nothing is written.
+        """
+        async with self.asking() as redis:
+            return await at_one_stroke(redis, commands, self.claim)
 
     async def _each(self, commands: Sequence[Command]) -> list[Any]:
         """What each of many commands answers, with one wait."""
-        async with self._asking() as redis, redis.pipeline(transaction=False) as pipe:
+        async with self.asking() as redis, redis.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             return await pipe.execute()
 
     async def publish(self, topic: Topic[Record], record: Record) -> int:
         """How many heard it."""
-        async with self._asking() as redis:
-            return int(await redis.publish(topic.channel, msgspec.json.encode(record)))
+        (heard,) = await self._at_one_stroke([("PUBLISH", topic.channel, msgspec.json.encode(record))])
+        return int(heard)
 
     async def subscribe(self, topic: Topic[Record]) -> AsyncIterator[Record]:
         async for payload in self._listen([topic.channel], sharded=False):
@@ -161,13 +166,12 @@ class Bus:
 
     async def last_number(self, stream: Stream[Any]) -> int:
         """0 while it is empty."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             found: Any = await redis.xrevrange(stream.key, count=1)
         return _number(found[0][0]) if found else 0
 
     async def drop_stream(self, stream: Stream[Any]) -> None:
-        async with self._asking() as redis:
-            await redis.unlink(stream.key)
+        await self._at_one_stroke([("UNLINK", stream.key)])
 
     async def follow(self, stream: Stream[Any], *, from_start: bool = False) -> AsyncIterator[list[bytes]]:
         """Each entry once, as it arrives, over lost connections and an emptied server; first those that are there, if asked for.
@@ -212,7 +216,7 @@ class Bus:
         return not all(await self._each([("EXISTS", key) for key in (LISTS_KEY, *map(frame_key, list_names))]))
 
     async def get_frame(self, list_name: str) -> ListFrame | None:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             payload = await redis.get(frame_key(list_name))
         return None if payload is None else self._frames.decode(payload)
 
@@ -222,27 +226,24 @@ class Bus:
         await self._at_one_stroke([("DEL", ACTIVE_DRAFT), *filled])
 
     async def get_active(self) -> set[str]:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             found = await redis.smembers(ACTIVE_KEY)
         return {symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in found}
 
     async def put_breadth(self, breadth: Breadth) -> None:
-        async with self._asking() as redis:
-            await redis.set(BREADTH_KEY, msgspec.json.encode(breadth))
+        await self._at_one_stroke([("SET", BREADTH_KEY, msgspec.json.encode(breadth))])
 
     async def get_breadth(self) -> Breadth | None:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             payload = await redis.get(BREADTH_KEY)
         return None if payload is None else msgspec.json.decode(payload, type=Breadth)
 
     async def put_lists(self, lists: Sequence[ListDefinition]) -> None:
-        async with self._asking() as redis:
-            await redis.set(LISTS_KEY, msgspec.json.encode(lists))
+        await self._at_one_stroke([("SET", LISTS_KEY, msgspec.json.encode(lists))])
         await self.publish(LISTS_CHANGED, tuple(lists))
 
     async def drop_frame(self, list_name: str) -> None:
-        async with self._asking() as redis:
-            await redis.delete(frame_key(list_name))
+        await self._at_one_stroke([("DEL", frame_key(list_name))])
 
     async def ask_to_explain(self, list_name: str, symbol: str) -> ExplainAnswer:
         """Raises as `_ask`."""
@@ -265,7 +266,7 @@ class Bus:
         key = answer_key(secrets.token_hex(8))
         if not await self.publish(topic, request(key)):
             raise NoAnswer(f"No {who} listens: {remedy}.")
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             found = await redis.blpop([key], timeout=ANSWER_SECONDS)
         if found is None:
             raise NoAnswer(f"The {who} did not answer within {ANSWER_SECONDS:.0f} s: it is starting, or has too much to do; ask again.")
@@ -276,7 +277,7 @@ class Bus:
         await self._at_one_stroke([("RPUSH", reply_to, msgspec.json.encode(answer)), ("EXPIRE", reply_to, ANSWER_KEPT_SECONDS)])
 
     async def get_lists(self) -> list[ListDefinition]:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             payload = await redis.get(LISTS_KEY)
         return [] if payload is None else self._lists.decode(payload)
 
@@ -284,26 +285,26 @@ class Bus:
         """Replace the blob: sent in pieces, since one write of 36 MB holds up the event loop for 80 ms, then renamed."""
         key = baselines_key(session.isoformat())
         draft = draft_key(key)
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             await redis.delete(draft)
             for start in range(0, len(blob), BLOB_PIECE_BYTES):
                 await redis.append(draft, blob[start : start + BLOB_PIECE_BYTES])
             await redis.rename(draft, key)
 
     async def get_baselines(self, session: date) -> bytes | None:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             payload = await redis.get(baselines_key(session.isoformat()))
             assert payload is None or isinstance(payload, bytes)  # noqa: S101 decode_responses is off
             return payload
 
     async def baselines_bytes(self, session: date) -> int:
         """How long the blob of ``session`` is; 0 when there is none."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             return int(await redis.strlen(baselines_key(session.isoformat())))
 
     async def has_lost(self, session: date, *, universe: bool) -> bool:
         """Whether the session's blob is gone, or metadata of tickers drawn by lot; ``universe``: there must be such tickers."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             drawn: Any = await redis.srandmember(UNIVERSE_KEY, DRAWN)
         keys = [baselines_key(session.isoformat()), *(metadata_key(symbol.decode()) for symbol in drawn)]
         return (universe and not drawn) or not all(await self._each([("EXISTS", key) for key in keys]))
@@ -311,7 +312,7 @@ class Bus:
     async def put_run_status(self, run: Run) -> None:
         """How a run of the session stands, for other programs to read."""
         status = RunStatus(run.date, run.started_at, run.finished_at, run.duration_seconds, run.success, run.tasks)
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             await redis.set(run_status_key(run.date.isoformat()), msgspec.json.encode(status), ex=RUN_STATUS_SECONDS)
             if run.finished_at is not None:
                 await redis.set(LAST_RUN_KEY, run.date.isoformat())
@@ -319,34 +320,33 @@ class Bus:
     async def answers(self) -> bool:
         """Whether the server is up."""
         try:
-            async with asyncio.timeout(PING_SECONDS), self._asking() as redis:
+            async with asyncio.timeout(PING_SECONDS), self.asking() as redis:
                 return bool(await redis.ping())
         except (BusUnavailable, TimeoutError):
             return False
 
     async def drop_baselines(self, sessions: Sequence[date]) -> int:
         """Forget the blobs of sessions that nobody reads any more; how many there were."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             return int(await redis.delete(*(baselines_key(session.isoformat()) for session in sessions)))
 
     async def put_trading_session(self, session: TradingSession) -> None:
-        async with self._asking() as redis:
-            await redis.set(TRADING_SESSION_KEY, msgspec.json.encode(session))
+        await self._at_one_stroke([("SET", TRADING_SESSION_KEY, msgspec.json.encode(session))])
 
     async def get_trading_session(self) -> TradingSession | None:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             payload = await redis.get(TRADING_SESSION_KEY)
         return None if payload is None else msgspec.json.decode(payload, type=TradingSession)
 
     # What other programs look tickers up by. In batches, so that neither the loop nor the server is held for long.
 
     async def put_metadata(self, documents: Mapping[str, bytes]) -> None:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             await redis.mset({metadata_key(symbol): document for symbol, document in documents.items()})
 
     async def put_averages(self, commands: Sequence[bytes]) -> None:
         """Encoded commands (`slot_averages.restores`)."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             unread = True
             try:
@@ -360,21 +360,18 @@ class Bus:
                 await redis.connection_pool.release(connection)
 
     async def drop_averages(self, symbols: Sequence[str]) -> None:
-        async with self._asking() as redis:
-            await redis.unlink(*(averages_key(symbol) for symbol in symbols))
+        await self._each([("UNLINK", averages_key(symbol)) for symbol in symbols])
 
     async def draft_universe(self, symbols: Sequence[str]) -> None:
         """Begin a new set of symbols, or go on with it; `put_universe` puts it in place."""
-        async with self._asking() as redis:
-            await redis.sadd(UNIVERSE_DRAFT, *symbols)
+        await self._at_one_stroke([("SADD", UNIVERSE_DRAFT, *symbols)])
 
     async def drop_universe_draft(self) -> None:
-        async with self._asking() as redis:
-            await redis.unlink(UNIVERSE_DRAFT)
+        await self._at_one_stroke([("UNLINK", UNIVERSE_DRAFT)])
 
     async def put_universe(self) -> None:
         """Replace the set by its draft, and forget the keys of what is in it no more."""
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             found = await redis.sdiff([UNIVERSE_KEY, UNIVERSE_DRAFT])
             gone = [symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in found]
             if gone:  # before the rename: killed in between, the next difference names them again
@@ -382,7 +379,7 @@ class Bus:
             await redis.rename(UNIVERSE_DRAFT, UNIVERSE_KEY)
 
     async def count_universe(self) -> int:
-        async with self._asking() as redis:
+        async with self.asking() as redis:
             return int(await redis.scard(UNIVERSE_KEY))
 
     async def without_keys(self, symbols: Sequence[str], averaged: Sequence[str]) -> list[str]:
@@ -392,8 +389,7 @@ class Bus:
         return sorted({symbol for (symbol, _), found in zip(keys, there, strict=True) if not found})
 
     async def point_to_baselines(self, session: date) -> None:
-        async with self._asking() as redis:
-            await redis.set(POINTER_KEY, session.isoformat())
+        await self._at_one_stroke([("SET", POINTER_KEY, session.isoformat())])
 
 
 def _number(entry_id: bytes) -> int:

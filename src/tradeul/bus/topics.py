@@ -21,6 +21,7 @@
 | baselines:current | the session of the newest blob, moved last; for people | maintenance |
 | ticker:universe, metadata:ticker:{symbol} | set of symbols; JSON | maintenance |
 | rvol:hist:avg:{symbol} | hash: slot -> mean cumulative volume | maintenance |
+| claim:{role} | who writes what the scanner, filings write here (`claim.py`); gone 6 s after that one is | whoever does |
 
 Messages are lost when nobody listens; so each is only a hint that a key, the
 lake or the catalog has something new, or is repeated soon. Streams keep their
@@ -91,6 +92,10 @@ LAST_RUN_KEY = "maintenance:last_run"
 def draft_key(key: str) -> str:
     """Where what will replace ``key`` is made: by its braces in the same slot of a cluster, so that it can be renamed."""
     return f"{{{key}}}:draft"
+
+
+def claim_key(role: str) -> str:
+    return f"claim:{role}"
 
 
 def frame_key(list_name: str) -> str:

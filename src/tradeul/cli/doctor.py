@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tradeul.assemble.borders import redis_there, windows_of
+from tradeul.assemble.borders import redis_there, refuse_others, windows_of
 from tradeul.assemble.filings import NO_CONTACT
 from tradeul.assemble.state import REAL_DATA, bucket_of, is_simulated, lake_folder, standing_catalog_url
 from tradeul.bus.embedded import server_binary
@@ -91,7 +91,7 @@ async def examine(settings: Settings) -> list[Finding]:
     there = await running_maintenance(settings)
     # At once: a server that says nothing costs seconds, and a person waits.
     asked = asyncio.to_thread(_folder, settings, simulated=simulated), asyncio.to_thread(_lake, settings, simulated=simulated)
-    folder, lake, bus = await asyncio.gather(*asked, _bus(settings))
+    folder, lake, bus = await asyncio.gather(*asked, _bus(settings, simulated=simulated))
     findings = [_running(settings, there), *folder, lake, bus]
     if simulated:
         says = "SIMULATED: no vendor key is set; nobody outside this machine is asked"
@@ -160,7 +160,7 @@ def _lake(settings: Settings, *, simulated: bool) -> Finding:
     return Finding("lake", Grade.ok, f"{folder} can be written")
 
 
-async def _bus(settings: Settings) -> Finding:
+async def _bus(settings: Settings, *, simulated: bool) -> Finding:
     if settings.redis_url is None:
         try:
             return Finding("bus", Grade.ok, f"embedded: {Path(await asyncio.to_thread(server_binary)).name}")
@@ -168,6 +168,7 @@ async def _bus(settings: Settings) -> Finding:
             return Finding("bus", Grade.failure, str(error), "install redis-server, or set TRADEUL_REDIS_URL")
     try:
         await redis_there(settings)
+        await refuse_others(settings, simulated=simulated)
     except StartError as error:
         return Finding("bus", Grade.failure, str(error), "correct TRADEUL_REDIS_URL, or unset it: then ours is used")
     return Finding("bus", Grade.ok, "the server of TRADEUL_REDIS_URL answers")

@@ -1,7 +1,7 @@
 """Port 8012: filings and news (`routes.py`), and how their collecting goes. It asks nobody outside: `service.py` does."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from statistics import quantiles
 
@@ -18,7 +18,7 @@ from tradeul.filings.service import FilingsService
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter, counters, gauge, gauges
-from tradeul.ops.standing import Answers, standing, status_of
+from tradeul.ops.standing import Answers, role_of, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.store.filings import FilingsStore
 
@@ -27,6 +27,7 @@ class Health(msgspec.Struct, frozen=True):
     status: str  # ok, or degraded
     redis: str
     catalog: str
+    role: str  # leads; or stands by: it starts, or another process on this Redis does
     trouble: dict[str, str]  # of filings, submissions, news: why they do not come
     mode: str
     version: str
@@ -50,11 +51,15 @@ class FilingsServer(HttpService):
         statuses: Mapping[int | str, int] | None = None,
         *,
         catalog: Answers | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status."""
+        """``mode`` is an attribute: it may change. ``statuses``: requests to EDGAR, by HTTP status.
+
+        ``leads``: whether the service runs here.
+        """
         super().__init__("filings", callers, port, "TRADEUL_FILINGS_PORT", (Health, Ready, *FilingsRoutes.records), watchdog)
         self._service, self._store, self._bus, self._clock = service, store, bus, clock
-        self._catalog = catalog
+        self._catalog, self._leads = catalog, leads
         self._statuses = {} if statuses is None else statuses
         self.mode = mode
 
@@ -66,7 +71,8 @@ class FilingsServer(HttpService):
     async def _health(self) -> Response:
         stands, trouble = await standing(redis=self._bus.answers, catalog=self._catalog), self._service.trouble
         status = "degraded" if trouble else status_of(*stands.values())
-        return json_answer(Health(status, **stands, trouble=trouble, mode=self.mode, version=__version__))
+        role = role_of(leads=self._leads())
+        return json_answer(Health(status, **stands, role=role, trouble=trouble, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
         if not await self._bus.answers():

@@ -25,7 +25,17 @@ import structlog
 from tradeul.bus.redis import Bus
 from tradeul.bus.topics import FILINGS, NEWS, STREAM_LENGTH
 from tradeul.clock import Clock
-from tradeul.errors import Blocked, BusUnavailable, NotEntitled, ProviderError, RateLimited, StoreError, Unauthorized, VendorUnavailable
+from tradeul.errors import (
+    Blocked,
+    BusUnavailable,
+    LeadLost,
+    NotEntitled,
+    ProviderError,
+    RateLimited,
+    StoreError,
+    Unauthorized,
+    VendorUnavailable,
+)
 from tradeul.filings.reading import PAGE, Reading
 from tradeul.filings.words import described
 from tradeul.market_calendar import Calendar
@@ -90,6 +100,8 @@ class FilingsService:
             wait = seconds
             try:
                 await read()
+            except LeadLost:  # another process's turn, and no trouble
+                raise
             except (ProviderError, StoreError, BusUnavailable) as error:
                 wait = max(seconds, _pause(error) or next(failed))
                 if self.trouble.get(name) != str(error):

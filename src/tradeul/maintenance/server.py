@@ -23,7 +23,7 @@ from tradeul.market_calendar import NEW_YORK
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, body_of, json_answer, read_body
 from tradeul.ops.metrics import counter, counters, gauge, gauges
-from tradeul.ops.standing import GONE, UNUSED, Answers, standing, status_of
+from tradeul.ops.standing import GONE, UNUSED, Answers, role_of, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.providers.http import HttpClient
 from tradeul.records.runs import WHOLE, Run, RunOptions
@@ -124,7 +124,7 @@ class MaintenanceServer(HttpService):
             timescaledb = UNUSED
         elif timescaledb != GONE:
             timescaledb = await asyncio.to_thread(mirror.kind)
-        role = "leads" if self._service.leads else "stands by"
+        role = role_of(leads=self._service.leads)
         status = status_of(*stands.values(), timescaledb)
         return json_answer(Health(status, **stands, timescaledb=timescaledb, role=role, mode=self.mode, version=__version__))
 

@@ -36,5 +36,9 @@ async def standing(**asked: Answers | None) -> dict[str, str]:
     return dict(zip(asked, await asyncio.gather(*map(word, asked.values())), strict=True))
 
 
+def role_of(*, leads: bool) -> str:
+    return "leads" if leads else "stands by"
+
+
 def status_of(*words: str) -> str:
     return "degraded" if GONE in words else "ok"

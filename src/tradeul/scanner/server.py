@@ -13,7 +13,7 @@ from tradeul.bus.redis import Bus
 from tradeul.ops.callers import Callers
 from tradeul.ops.http_service import HttpService, answers, json_answer
 from tradeul.ops.metrics import counter
-from tradeul.ops.standing import Answers, standing, status_of
+from tradeul.ops.standing import Answers, role_of, standing, status_of
 from tradeul.ops.watchdog import LoopWatchdog
 from tradeul.scanner.service import ScannerService
 
@@ -22,6 +22,7 @@ class Health(msgspec.Struct, frozen=True):
     status: str  # ok, or degraded: one of the two does not answer
     redis: str
     catalog: str
+    role: str  # leads; or stands by: it starts, or another scanner writes the lists on this Redis
     mode: str
     version: str
 
@@ -33,16 +34,19 @@ class Ready(msgspec.Struct, frozen=True):
 class ScannerServer(HttpService):
     def __init__(
         self,
-        service: ScannerService,
         bus: Bus,
+        mode: str,
         callers: Callers,
         port: int,
         watchdog: LoopWatchdog | None = None,
         *,
         catalog: Answers | None = None,
     ) -> None:
+        """``mode`` is an attribute: it may change; and so is ``service``, while there is one here that writes the lists."""
         super().__init__("scanner", callers, port, "TRADEUL_SCANNER_PORT", (Health, Ready), watchdog)
-        self._service, self._bus, self._catalog = service, bus, catalog
+        self._bus, self._catalog = bus, catalog
+        self.mode = mode
+        self.service: ScannerService | None = None
 
     def routes(self, app: FastAPI) -> None:
         app.get("/health", summary="The process answers; what it stands on", responses=answers(Health))(self._health)
@@ -51,16 +55,23 @@ class ScannerServer(HttpService):
 
     async def _health(self) -> Response:
         stands = await standing(redis=self._bus.answers, catalog=self._catalog)
-        return json_answer(Health(status_of(*stands.values()), **stands, mode=self._service.mode, version=__version__))
+        role = role_of(leads=self.service is not None)
+        return json_answer(Health(status_of(*stands.values()), **stands, role=role, mode=self.mode, version=__version__))
 
     async def _ready(self) -> Response:
-        if not self._service.cycles or not await self._bus.answers():
+        if self.service is None:
+            raise HTTPException(
+                HTTPStatus.SERVICE_UNAVAILABLE, "It stands by: it starts, or another scanner writes the lists on this Redis."
+            )
+        if not self.service.cycles or not await self._bus.answers():
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The lists are not ranked yet, or the bus does not answer.")
         return json_answer(Ready("ready"))
 
     async def metrics(self) -> Iterable[Metric]:
+        if self.service is None:  # nothing that an alarm could take for a scanner that stands still
+            return ()
         refused = "Frames of another session, which were not ranked."
         return [
-            counter("tradeul_scanner_cycles", "Cycles since the start.", self._service.cycles),
-            counter("tradeul_scanner_refused_frames", refused, self._service.refused_frames),
+            counter("tradeul_scanner_cycles", "Cycles since the start.", self.service.cycles),
+            counter("tradeul_scanner_refused_frames", refused, self.service.refused_frames),
         ]

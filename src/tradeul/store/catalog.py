@@ -142,6 +142,17 @@ class Catalog:
         if connection.execute(newest).scalar_one() != ours:
             raise LeadLost("Another process leads since: what this one had begun is not noted.")
 
+    def check_term(self) -> None:
+        """Before what is not in the catalog is changed.
+
+        Raises:
+            LeadLost: we led, and another leads since.
+            StoreError: the catalog does not answer.
+        """
+        if self._term is not None:
+            with self.transaction("Who leads could not be asked") as connection:
+                self._hold_term(connection)
+
     def note(self, rows: Iterable[LedgerRow]) -> None:
         """Write these rows, all or none.
 
@@ -196,21 +207,22 @@ class Catalog:
             found = connection.execute(sa.select(_runs).order_by(_runs.c.number.desc()))
             return [_run(row) for row in found]
 
-    def next_epoch(self) -> int:
-        """The next value of the one counter from which lists take their epochs; never the same twice.
+    def next_epoch(self, above: int = 0) -> int:
+        """The next value of the one counter from which lists take their epochs; never the same twice, and ``above`` what is told.
 
         Raises:
             StoreError: the catalog did not give one.
         """
         with self.transaction("No epoch could be taken") as connection:
-            return next_value(connection, EPOCH)
+            return next_value(connection, EPOCH, above)
 
 
-def next_value(connection: sa.Connection, counter: str) -> int:
-    """One more than the last; who asks at the same time waits for the other's transaction."""
-    insert = "INSERT INTO counters (name, value) VALUES (:name, 1)"
-    counted = sa.text(f"{insert} ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value")
-    return int(connection.execute(counted, {"name": counter}).scalar_one())
+def next_value(connection: sa.Connection, counter: str, above: int = 0) -> int:
+    """One more than the last, or than ``above`` if that is more; who asks at the same time waits for the other's transaction."""
+    insert = "INSERT INTO counters (name, value) VALUES (:name, :above + 1)"
+    larger = "CASE WHEN counters.value > :above THEN counters.value ELSE :above END"
+    counted = sa.text(f"{insert} ON CONFLICT (name) DO UPDATE SET value = {larger} + 1 RETURNING value")
+    return int(connection.execute(counted, {"name": counter, "above": above}).scalar_one())
 
 
 def _values(row: LedgerRow) -> dict[str, object]:

@@ -12,6 +12,7 @@ cannot be asked. It does not know what is complete (`catalog.py`) nor what the
 columns mean.
 """
 
+import copy
 import hashlib
 import secrets
 import shutil
@@ -40,7 +41,14 @@ class Lake:
         self._root = root
         self._folder = Folder(root)
         self._partitions: Partitions = partitions or self._folder
+        self._may_change: Callable[[], None] = lambda: None
         self._footer = {"schema": SCHEMA_VERSION, "version": version, "simulated": str(simulated).lower()}
+
+    def guarded(self, may_change: Callable[[], None]) -> "Lake":
+        """For a writer that may be one no more: ``may_change`` is called right before a partition changes, and refuses by raising."""
+        lake = copy.copy(self)
+        lake._may_change = may_change
+        return lake
 
     def free_bytes(self) -> int:
         """Room left on the disk of the folder."""
@@ -51,14 +59,19 @@ class Lake:
         """Replace the partition; return its checksum.
 
         Raises:
-            StoreError: the disk or the bucket did not take it; the earlier partition still stands.
+            StoreError: the disk or the bucket did not take it, or we may not; the earlier partition still stands.
         """
+
+        def put() -> None:
+            self._may_change()
+            self._partitions.put(draft, dataset, session)
+
         ordered = frame.sort([key for key in SORT_KEYS if key in frame.columns])
         checksum = canonical_checksum(ordered)
         where = self._partitions.name(dataset, session)
         with _taken(where):
             draft = self._partitions.draft(dataset, session)
-        self._put(ordered, {"source": source, "checksum": checksum}, draft, where, lambda: self._partitions.put(draft, dataset, session))
+        self._put(ordered, {"source": source, "checksum": checksum}, draft, where, put)
         return checksum
 
     def read(self, dataset: str, session: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -129,9 +142,10 @@ class Lake:
         """Delete the partition; it need not be there.
 
         Raises:
-            StoreError: the disk or the bucket did not do it.
+            StoreError: the disk or the bucket did not do it, or we may not.
         """
         try:
+            self._may_change()
             self._partitions.delete(dataset, session)
         except FileNotFoundError:
             return

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
-import structlog
 
 from tradeul.errors import FolderInUse, LeadLost, StoreError
+from tradeul.ops.lead import lead
 from tradeul.store import databases
 from tradeul.store.catalog import Catalog
 from tradeul.store.databases import CONNECTION, SETTING, first_line
@@ -27,8 +27,6 @@ LOOK_SECONDS = 1.0
 BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 5.0  # with a beat less than SILENT_SECONDS: a leader knows that it lost the lead before another takes it
 
-log = structlog.get_logger()
-
 
 class Leadership:
     def __init__(self, url: str, catalog: Catalog, role: str) -> None:
@@ -36,14 +34,7 @@ class Leadership:
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` whenever we lead, from its beginning; for ever. Others lead meanwhile, or nobody while the server is away."""
-        while True:
-            try:
-                async with self.held():
-                    log.info("lead_taken", role=self._role)
-                    await work()
-            except* LeadLost as lost:
-                log.warning("lead_lost", role=self._role, reason=str(lost.exceptions[0]))
-            await asyncio.sleep(LOOK_SECONDS)
+        await lead(self._role, self.held, work, LOOK_SECONDS)
 
     @asynccontextmanager
     async def held(self, *, wait: bool = True) -> AsyncIterator[None]:
